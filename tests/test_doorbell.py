@@ -4,7 +4,7 @@ import pytest
 import trio
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
-from wsframe.doorbell import Doorbell, Happening, Signal, in_trio
+from wsframe.doorbell import Doorbell, Happening, Signal
 
 
 async def test_ring_wakes_the_task_that_waits() -> None:
@@ -120,15 +120,6 @@ async def test_signal_without_value_gives_none() -> None:
     signal = Signal()
     signal.fire()
     assert await signal.wait() is None
-
-
-async def test_in_trio_tells_trios_thread_from_others() -> None:
-    assert in_trio()
-    assert not await trio.to_thread.run_sync(in_trio)
-
-
-def test_in_trio_is_false_without_trio() -> None:
-    assert not in_trio()
 
 
 async def test_ringing_a_parked_bell_from_another_thread_is_refused() -> None:

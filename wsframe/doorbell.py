@@ -112,19 +112,9 @@ class Signal:
         return self.value
 
 
-async def let_others_run() -> None:
-    """Give other tasks a turn."""
-    await trio.lowlevel.checkpoint()
-
-
-def in_trio() -> bool:
-    """Return whether the caller runs in a trio thread."""
-    return trio.lowlevel.in_trio_run()
-
-
 def check_thread() -> None:
     """Raise RuntimeError in another thread than trio's, where work would stay half done."""
-    if not in_trio():
+    if not trio.lowlevel.in_trio_run():
         raise RuntimeError(FROM_THREAD)
 
 

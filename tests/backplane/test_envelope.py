@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsframe.backplane.envelope import KEPT, MARK, PLAIN, Envelope, body, opened, position_head
+from wsframe.backplane.envelope import KEPT, MARK, PLAIN, Envelope, body, opened
 from wsframe.backplane.interface import Position
 
 NUMBERS = st.integers(0, 2**64 - 1)
@@ -30,8 +30,8 @@ def test_a_node_names_the_sender_for_which_it_publishes(node: str, sender: str) 
 
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2**53))
 def test_a_kept_message_has_its_position(epoch: int, offset: int) -> None:
-    position = Position(epoch, offset)
-    assert opened(position_head(position) + body(1, "a", b"x")) == Envelope(False, position, 1, "a", "a", b"x")
+    head = f"{KEPT}{epoch:016x}{offset:016x}".encode()  # as the scripts of an engine make it
+    assert opened(head + body(1, "a", b"x")) == Envelope(False, Position(epoch, offset), 1, "a", "a", b"x")
 
 
 @pytest.mark.parametrize(

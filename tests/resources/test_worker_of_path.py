@@ -121,7 +121,7 @@ def test_an_object_elsewhere_says_in_which_worker_and_how_to_reach_it() -> None:
     residence = place.asked_for("/one")
     assert residence is not None
     with pytest.raises(LivesElsewhere, match=r"Lobby at /one lives in worker 0, and this is worker 2") as caught:
-        place.check_here(residence, "Lobby")
+        place.check_can_begin(residence, "Lobby")
     assert "server.post('/one', message)" in str(caught.value)
     assert isinstance(caught.value, RuntimeError)
     assert isinstance(caught.value, wsframe.WsframeError)

@@ -225,7 +225,7 @@ async def test_a_door_without_room_is_a_503_by_tls() -> None:
             patch.setattr(type(taker), "has_room", lambda self: self is not taker)
             left, right = socket.socketpair()
             with left, right:
-                while give(service.doors[1][0], left, Passed(0.0, 0, 0, 0)):
+                while give(service.doors[1][0], left, Passed(0.0, 0, 0)):
                     pass
             async with raw(service, 0) as stream:
                 await stream.send_all(head(room_of(1, 2)))

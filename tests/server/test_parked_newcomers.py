@@ -48,7 +48,7 @@ async def fill(service: Service, slot: int, stack: ExitStack) -> None:
     one, other = socket.socketpair()
     stack.callback(one.close)
     stack.callback(other.close)
-    while give(service.doors[slot][0], one, Passed(0.0, 0, 0, 0)):
+    while give(service.doors[slot][0], one, Passed(0.0, 0, 0)):
         pass
 
 
@@ -178,7 +178,7 @@ async def test_3_one_that_waited_too_long_in_a_door_is_answered_503_if_it_cannot
                 accepted, _ = listening.accept()
                 peer.send(head(path))
                 with accepted:
-                    assert give(service.doors[0][0], accepted, Passed(-1000.0, 0, 1, 0))
+                    assert give(service.doors[0][0], accepted, Passed(-1000.0, 0, 0))
                 assert await peer.status() == status
 
 

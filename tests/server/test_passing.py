@@ -175,7 +175,7 @@ async def test_10_a_newcomer_is_passed_once_and_refused_where_it_does_not_belong
             accepted, _ = listening.accept()
             peer.send(head("/lobby"))
             with accepted:
-                assert give(service.doors[1][0], accepted, Passed(time.monotonic(), 0, 0, 1))
+                assert give(service.doors[1][0], accepted, Passed(time.monotonic(), 0, 1))
             assert await peer.status() == "503"
             passage = service.engines[1].admission.passage
             assert passage is not None

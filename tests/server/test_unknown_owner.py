@@ -132,7 +132,7 @@ async def test_a_partition_of_the_generation_before_is_waited_for_and_not_dialed
     async with nodes() as service:
         splices = service.peering("b").splices
         placement = splices._signpost.placement
-        partition = next(one for one in range(256) if splices._holders.holder_of(one) != splices._node)
+        partition = next(one for one in range(256) if splices._tenure.holder_of(one) != splices._node)
         assert not splices._is_here(partition)
         placement._away.add(partition)
         assert splices._is_here(partition)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from wsframe.backplane.interface import Position
 
-__all__ = ["EVERY_TOPIC", "KEPT", "MARK", "PLAIN", "Envelope", "body", "body_of", "opened", "position_head"]
+__all__ = ["EVERY_TOPIC", "KEPT", "MARK", "PLAIN", "Envelope", "body", "body_of", "opened"]
 
 VERSION = "1"
 PLAIN, KEPT, MARK = VERSION + "n", VERSION + "k", VERSION + "m"
@@ -43,11 +43,6 @@ def body(number: int, node: str, payload: bytes, sender: str = "") -> bytes:
     """Make the part of an envelope that a node writes; it is the sender, unless another one is named."""
     name = (node if sender in ("", node) else f"{node}{BESIDE}{sender}").encode()
     return BODY.pack(number, len(name)) + name + payload
-
-
-def position_head(position: Position) -> bytes:
-    """Make the head of a kept message, as engines do."""
-    return f"{KEPT}{position.epoch:016x}{position.offset:016x}".encode()
 
 
 def body_of(data: bytes) -> tuple[int, str, bytes]:

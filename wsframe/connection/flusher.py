@@ -38,8 +38,10 @@ from time import perf_counter
 from types import coroutine
 from typing import Protocol, TypeVar
 
+import trio
+
 from wsframe.connection.memory_budget import Budget
-from wsframe.doorbell import FROM_THREAD, Doorbell, in_trio
+from wsframe.doorbell import FROM_THREAD, Doorbell
 from wsframe.log import Log, log_for
 from wsframe.speedups import shortcut
 from wsframe.user_code.errors import contain
@@ -116,7 +118,7 @@ class Flusher:
     def mark(self, outbox: Flushable) -> None:
         """Note the first outbox of a turn."""
         # Within a turn the thread says it, for a fifth of the time that trio takes to.
-        if get_ident() != self.thread if self.in_turn else not in_trio():
+        if get_ident() != self.thread if self.in_turn else not trio.lowlevel.in_trio_run():
             raise RuntimeError(FROM_THREAD)
         if not self.in_turn:
             self.doorbell.ring()

@@ -151,7 +151,7 @@ class Reactor:
                 task_status.started()
                 await trio.sleep_forever()
             finally:
-                self.abort_all("server stopped")
+                self.abort_all()
                 self.newcomers.clear()
                 self.lead.bell = self.lead.at_poller = None  # nobody wakes a closed poller, or leads at it
                 poller.close()
@@ -314,7 +314,7 @@ class Reactor:
                 contain(error)
                 link.crashed(error)
 
-    def abort_all(self, reason: str) -> None:
-        """Reset every connection."""
+    def abort_all(self) -> None:
+        """Reset every connection, because the server has stopped."""
         for link in tuple(self.links.values()):
-            link.abort(reason, mute=False)
+            link.abort("server stopped", mute=False)

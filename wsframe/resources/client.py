@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable, Hashable
 from secrets import token_hex
 from typing import TYPE_CHECKING, Generic, TypeVar, TypeVarTuple, final
 
+import trio
+
 from wsframe.connection.lifeline import ClientStatistics, Lifeline, statistics_of
 from wsframe.connection.outbox import put_frame
-from wsframe.doorbell import Signal, check_thread, let_others_run
+from wsframe.doorbell import Signal, check_thread
 from wsframe.exceptions import BinaryRefused
 from wsframe.http.request import peer_name
 from wsframe.log import quoted
@@ -368,7 +370,7 @@ class Client(Generic[DataT]):
         outbox = self._outbox
         outbox.flush()
         if not outbox.blocked:
-            await let_others_run()
+            await trio.lowlevel.checkpoint()
             return self.state is not State.CLOSED
         if outbox.drained is None:
             outbox.drained = Signal()

@@ -104,8 +104,21 @@ class Whereabouts:
         """Return whether the object lives in this process."""
         return self._placement.whole or self._placement.is_here(residence.partition)
 
-    def check_here(self, residence: Residence, name: str = "") -> None:
+    def check_here(self, residence: Residence) -> None:
         """Check that an object lives in this process.
+
+        Raises:
+            LivesElsewhere: If it lives in another one.
+        """
+        if not self.is_here(residence):
+            raise self.elsewhere(residence)
+
+    def can_begin(self, residence: Residence) -> bool:
+        """Return whether a life of an object can begin in this process."""
+        return self.is_here(residence) and not self._placement.has_left(residence.partition)
+
+    def check_can_begin(self, residence: Residence, name: str = "") -> None:
+        """Check that a life of an object can begin in this process.
 
         Args:
             residence: Where it lives.
@@ -114,15 +127,6 @@ class Whereabouts:
         Raises:
             LivesElsewhere: If it lives in another one.
         """
-        if not self.is_here(residence):
-            raise self.elsewhere(residence, name)
-
-    def can_begin(self, residence: Residence) -> bool:
-        """Return whether a life of an object can begin in this process."""
-        return self.is_here(residence) and not self._placement.has_left(residence.partition)
-
-    def check_can_begin(self, residence: Residence, name: str = "") -> None:
-        """Check that a life of an object can begin in this process; arguments and error as for :meth:`check_here`."""
         if not self.can_begin(residence):
             raise self.elsewhere(residence, name)
 

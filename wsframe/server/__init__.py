@@ -7,7 +7,7 @@ Read in this order:
   and ``orphan`` ends one that outlives its supervisor.
 * ``serving``: a server in a thread; ``any_thread``: which methods of a handle other threads can call.
 * ``options``: ``ServeOptions``, all that they take; ``check_options`` finds mistakes in it before anything begins.
-* ``cluster``: the settings of servers that share resources; ``holders`` names the server that has a partition.
+* ``cluster``: the settings of servers that share resources.
 * ``describe``: the one line about an error that keeps a server from its start.
 * ``signals``: SIGINT and SIGTERM, also while a hook blocks; ``kernel_timer`` helps it.
 * ``tls``: certificates, and the choice between several; ``tls_reload`` has them read again.

@@ -17,13 +17,11 @@ from wsframe.digits import whole_number
 from wsframe.http.hostnames import host_names
 from wsframe.http.request import VERSIONS
 from wsframe.net.certificate import Certificate
-from wsframe.net.trusted_proxies import TrustedProxies
 from wsframe.resources.check_hooks import check_http_handler, check_plain, check_takes
 from wsframe.resources.factories import call_of
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
 from wsframe.server.addresses import parse_address
-from wsframe.server.bind import read_owner
 from wsframe.server.stderr_log import FORMATS, LEVELS
 
 __all__ = ["check_log", "check_registry", "check_started", "imported", "refuse_while_imported"]
@@ -126,10 +124,6 @@ def check_hosts(hosts: Collection[object]) -> None:
     host_names(cast(Collection[str], hosts))
 
 
-def check_trusted_proxies(proxies: Collection[object]) -> None:
-    TrustedProxies(proxies)
-
-
 def check_proxy_protocol(wanted: str) -> None:
     if wanted != "required":
         raise ValueError(f"proxy_protocol is 'required' or None, not {wanted!r}")
@@ -156,10 +150,6 @@ def check_bind(bind: str | Sequence[object]) -> None:
 def check_unix_mode(mode: int) -> None:
     if not 0 <= mode <= 0o777:
         raise ValueError(f"unix_mode is permissions from 0 to 0o777, such as 0o660, not {mode:#o}")
-
-
-def check_unix_owner(owner: str) -> None:
-    read_owner(owner)
 
 
 def check_versions(versions: Collection[object]) -> None:

@@ -18,9 +18,11 @@ from wsframe.http.responses import HttpHandler
 from wsframe.limits import Capacity, Limits, Timeouts
 from wsframe.net.certificate import Certificate
 from wsframe.net.poller import PollerChoice
+from wsframe.net.trusted_proxies import TrustedProxies
 from wsframe.protocol.deflate import Deflate
 from wsframe.server import check_options as check
 from wsframe.server.addresses import check_unix_path, parse_address
+from wsframe.server.bind import read_owner
 from wsframe.server.cluster import Cluster
 from wsframe.server.tls import ClientCertificates
 
@@ -31,7 +33,7 @@ def option(
     default: object,
     *types: type,
     wanted: str = "",
-    then: Callable[[Any], None] | None = None,
+    then: Callable[[Any], object] | None = None,
     shown: bool = True,
 ) -> Any:
     """Make a field that is checked.
@@ -91,7 +93,7 @@ class ServeOptions:
     """Permissions of the unix sockets; default None, as the umask makes them. A user with write access can connect."""
 
     unix_owner: str | None = option(
-        None, str, type(None), wanted="'USER', 'USER:GROUP' or ':GROUP', or None", then=check.check_unix_owner
+        None, str, type(None), wanted="'USER', 'USER:GROUP' or ':GROUP', or None", then=read_owner
     )
     """User and group of the unix sockets, by name or number; default None, those of the process. Another user needs
     privileges, another group membership in it."""
@@ -102,7 +104,7 @@ class ServeOptions:
     proxy give the public name, or ``["*"]``, which accepts any, where nobody else reaches the port. Letters beyond
     ASCII (IDNA 2008), upper case, a final dot and the spelling of IPv6 addresses do not matter."""
 
-    trusted_proxies: Collection[str] = option((), Collection, wanted=check.PROXIES, then=check.check_trusted_proxies)
+    trusted_proxies: Collection[str] = option((), Collection, wanted=check.PROXIES, then=TrustedProxies)
     """The proxies that are believed about their clients: addresses, networks, and ``"unix"`` for the peers of unix
     sockets; default none. Their ``X-Forwarded-For``, ``-Proto``, ``-Host``, ``X-Real-IP`` and ``Forwarded`` decide
     ``client.host`` and ``port``, ``request.secure`` and the Host; read from the right, the first address that is

@@ -187,7 +187,7 @@ class Passage:
         assert isinstance(sock, socket.socket)
         assert partition is not None
         accepted = time.monotonic() - (trio.current_time() - newcomer.since)
-        passed = Passed(accepted, newcomer.place.number, self._placement.slot, partition, newcomer.passing is not None)
+        passed = Passed(accepted, newcomer.place.number, partition, newcomer.passing is not None)
         if not give(self._doors[slot], sock, passed):
             return False
         newcomer.handed_over = True

@@ -17,7 +17,6 @@ from wsframe.resources.topics import Topics
 from wsframe.server.admission import Admission
 from wsframe.server.cluster import Cluster, is_loopback, is_unspecified
 from wsframe.server.dialing import Dialer, connected
-from wsframe.server.holders import Holders
 from wsframe.server.listen import Bound
 from wsframe.server.newcomer import Newcomer
 from wsframe.server.options import ServeOptions
@@ -25,6 +24,7 @@ from wsframe.server.owning import Owning, grants_leases, has_owners
 from wsframe.server.peer_port import PeerPort, PeerSocket, peer_socket
 from wsframe.server.peers import Keys, Messages, peer_address
 from wsframe.server.splice import Splices
+from wsframe.server.tenure import Tenure
 from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.worker import Worker
 
@@ -101,7 +101,7 @@ class Peering:
 
     Args:
         port: The bound peer port.
-        holders: Names the server that has a partition.
+        tenure: Names the server that has a partition.
         messages: Lead to the other servers.
         cluster: The settings.
         admission: Admits those that are taken, and has this carry the others.
@@ -110,7 +110,7 @@ class Peering:
     def __init__(
         self,
         port: PeerSocket,
-        holders: Holders,
+        tenure: Tenure,
         messages: Messages,
         cluster: Cluster,
         admission: Admission,
@@ -120,12 +120,12 @@ class Peering:
         self._admission = admission
         dialer = Dialer(self._keys, port.dial or connected, port.clock)
         self.splices: Splices = Splices(
-            node, holders, self._keys, admission.signpost, admission.carried, admission.pending.aside, dialer
+            node, tenure, self._keys, admission.signpost, admission.carried, admission.pending.aside, dialer
         )
         self._welcome: Callable[[Newcomer], object] = lambda newcomer: None
         gate = PeerGate(node, self._keys.own, port.clock, trio.current_time)
         self.port: PeerPort = PeerPort(
-            port.sock, gate, lambda partition: holders.holder_of(partition) == node, self._has_room, self._takes
+            port.sock, gate, lambda partition: tenure.holder_of(partition) == node, self._has_room, self._takes
         )
         admission.splices = self.splices
 

@@ -17,7 +17,7 @@ import trio
 
 from wsframe.backplane.at_url import engine_url, made_backplane
 from wsframe.backplane.relay import RelayBackplane
-from wsframe.doorbell import check_trio, in_trio
+from wsframe.doorbell import check_trio
 from wsframe.http.hostnames import host_names
 from wsframe.limits import DEFAULT_TIMEOUTS, filled
 from wsframe.log import Log, log_for
@@ -275,7 +275,7 @@ def run(
     """
     # Errors that need no event loop are raised without its frames.
     refuse_while_imported("run()")
-    if in_trio():
+    if trio.lowlevel.in_trio_run():
         raise RuntimeError(IN_TRIO)
     check_started(started)
     check_registry(registry)

@@ -10,7 +10,6 @@ from typing import Unpack
 
 import trio
 
-from wsframe.doorbell import in_trio
 from wsframe.resources.registry import Registry
 from wsframe.resources.server import Server
 from wsframe.server.check_options import check_registry, refuse_while_imported
@@ -124,7 +123,7 @@ def serving(
     body has raised one.
     """
     refuse_while_imported("serving()")
-    if in_trio():
+    if trio.lowlevel.in_trio_run():
         raise RuntimeError(IN_TRIO)
     check_registry(registry)
     thread = ServerThread(registry, made_options(options, keywords))

@@ -32,9 +32,9 @@ from wsframe.server.carried import Carried
 from wsframe.server.destination import Signpost
 from wsframe.server.dialing import Dialer
 from wsframe.server.forwarding import receive_head
-from wsframe.server.holders import Holders
 from wsframe.server.newcomer import Newcomer
 from wsframe.server.peers import Keys, peer_address
+from wsframe.server.tenure import Tenure
 from wsframe.workers.partitions import EVERYWHERE
 
 __all__ = ["MOST_SPLICED", "Splices"]
@@ -69,7 +69,7 @@ class Splices:
 
     Args:
         node: The name of this server.
-        holders: Names the server that has a partition.
+        tenure: Names the server that has a partition.
         keys: The keys of peer ports.
         signpost: Names the partition of a newcomer.
         carried: The connections that this server carries.
@@ -80,7 +80,7 @@ class Splices:
     def __init__(
         self,
         node: str,
-        holders: Holders,
+        tenure: Tenure,
         keys: Keys,
         signpost: Signpost,
         carried: Carried,
@@ -88,7 +88,7 @@ class Splices:
         dialer: Dialer,
     ) -> None:
         self._node = node
-        self._holders = holders
+        self._tenure = tenure
         self._keys = keys
         self._signpost = signpost
         self._carried = carried
@@ -104,8 +104,6 @@ class Splices:
         """Servers to which there are as many as can be."""
         self._here = self._away = 0
         """Newcomers of the last minute that belonged here, and that did not."""
-        self.sent_back: int = 0
-        """Newcomers whose proxy was told to ask their owner."""
         self.spliced: int = 0
         """Newcomers carried to other machines so far."""
 
@@ -128,7 +126,7 @@ class Splices:
         return True
 
     def _is_here(self, partition: int) -> bool:
-        return self._is_begun_here(partition) or self._holders.holder_of(partition) == self._node
+        return self._is_begun_here(partition) or self._tenure.holder_of(partition) == self._node
 
     def _is_begun_here(self, partition: int) -> bool:
         """Return whether newcomers wait here, also for the generation before, which has the partition and no port."""
@@ -241,17 +239,16 @@ class Splices:
             and request.headers.get(ASKS) == NGINX
             and self._signpost.proxies.trusts(host)
         ):
-            self.sent_back += 1
             raise Reject(503, [("X-Accel-Redirect", "@wsframe_owner"), (OWNER, address)], "another server has it")
 
     async def _find(self, partition: int, *, patient: bool, again: bool = False) -> str:
         """Return the server that has a partition, and a peer port; ``""`` if that is this one, or is not known."""
         if self._is_begun_here(partition):
             return ""
-        node = "" if again else self._holders.holder_of(partition)
+        node = "" if again else self._tenure.holder_of(partition)
         if not node:
             with trio.move_on_after(inf if patient else WITHIN) as looking:
-                node = await self._holders.look_again(partition)
+                node = await self._tenure.look_again(partition)
             if looking.cancelled_caught:
                 raise retry_later("its owner is not known")
         return "" if node == self._node or peer_address(node) is None else node
@@ -268,7 +265,7 @@ class Splices:
         self._to[node] += 1
         transport = None
         try:
-            has = lambda: self._holders.holder_of(partition) in ("", node)  # noqa: E731
+            has = lambda: self._tenure.holder_of(partition) in ("", node)  # noqa: E731
             transport = await self.dialer.dial(node, partition, facts, has, patient=patient)
         finally:
             if transport is None:
@@ -317,7 +314,7 @@ class Splices:
 
     def _end_moved(self) -> None:
         """End the connections to servers that have lost the partition: one that was cut off cannot say so itself."""
-        owners = {partition: self._holders.holder_of(partition) for partition, _ in self._where.values()}
+        owners = {partition: self._tenure.holder_of(partition) for partition, _ in self._where.values()}
         moved = [pump for pump, (partition, node) in self._where.items() if owners[partition] not in ("", node)]
         self._carried.send_away(moved, *MOVED)
 

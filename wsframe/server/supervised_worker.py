@@ -103,8 +103,6 @@ class Duty:
         """Whether it leaves its partitions to the next generation."""
         self.generation: Generation | None = None
         """Its part in rolling restarts; the server sets it."""
-        self.orphaned: bool = False
-        """Whether the supervisor has ended before it."""
 
     def open_door(self, entrance: Entrance, places: Sequence[Bound]) -> None:
         """Take the newcomers that other workers pass, and those of the generation before."""
@@ -187,7 +185,6 @@ class Duty:
         while (message := await self._control.hear()) is not None:
             self._take(message)
         logger.warning("the supervisor has ended; this worker drains")
-        self.orphaned = True
         self.leave()
 
     def _take(self, message: ControlMessage) -> None:

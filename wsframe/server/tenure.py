@@ -72,7 +72,7 @@ class FencingTokens(Protocol):
 
 
 class Tenure:
-    """The partitions of one server; it implements :class:`~wsframe.server.holders.Holders`.
+    """The partitions of one server, and the servers that have the others.
 
     Args:
         leases: Grants them.
@@ -153,7 +153,7 @@ class Tenure:
         """Whether this server owns nothing, because the engine grants no leases, for longer than after its start."""
         return not self._here and self._leases.fruitless > self._seconds + 1
 
-    # Holders
+    # The server that has a partition
 
     def holds(self, partition: int) -> bool:
         """Return whether this server acts for a partition now, and takes newcomers for it."""

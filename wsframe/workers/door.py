@@ -24,9 +24,9 @@ __all__ = ["HEADROOM", "LostDescriptor", "Passed", "give", "has_headroom", "make
 HEADROOM = 64
 """Descriptors that a worker keeps free: one that arrives at its limit is lost, and its connection with it."""
 
-# Time of accept, listening socket, giver's slot, partition, whether it is forwarded, format.
-FORM = struct.Struct("<dHHh?H")
-FORMAT = 2
+# Time of accept, listening socket, partition, whether it is forwarded, format.
+FORM = struct.Struct("<dHh?H")
+FORMAT = 3
 NO_ROOM = {
     errno.EAGAIN,
     errno.ENOBUFS,
@@ -53,12 +53,11 @@ class Passed(NamedTuple):
     """The moment of its accept by ``time.monotonic()``, a clock that all processes of a machine share."""
     place: int
     """The number of the listening socket that it came to."""
-    giver: int
-    """The slot of the worker that accepted it."""
     partition: int
     """The partition of its path."""
     forwarded: bool = False
-    """Whether the descriptor is the end of a pair of sockets: the giver keeps the newcomer's, and decrypts."""
+    """Whether the descriptor is the end of a pair of sockets: the worker that accepted it keeps the newcomer's,
+    and decrypts."""
 
 
 def make_door() -> tuple[socket.socket, socket.socket]:

@@ -13,7 +13,7 @@ from wsframe.protocol.close import may_be_sent
 
 __all__ = ["FORMAT", "FROM_SUPERVISOR", "FROM_WORKER", "LONGEST", "ControlMessage", "decoded", "encoded"]
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """The number of all that a supervisor and its workers share: these messages, the board, the doors, the descriptors
 that workers inherit. Count it up with a change of any of them, but never change ``failed``. After an upgrade of
 wsframe the supervisor is still the old one, and a worker of another number does not start."""
