@@ -14,6 +14,8 @@ from tests.backplane.redis_server import RedisServer, redis_server
 from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.requirements import require_package
+from wsframe.backplane import engine_session, supervised
+from wsframe.backplane.engine import BackplaneRefused
 from wsframe.backplane.interface import History, Lease
 from wsframe.backplane.postgres import PostgresBackplane
 from wsframe.backplane.redis import RedisBackplane, Transport
@@ -21,6 +23,13 @@ from wsframe.backplane.supervised import SupervisedBackplane
 from wsframe.testing.backplanes import Node
 
 SECONDS = 600.0
+FOREVER = 3600.0
+
+
+@pytest.fixture
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no connection end because this machine is slow."""
+    monkeypatch.setattr(engine_session, "LOOKS", round(PATIENCE / engine_session.LOOK))
 
 
 @asynccontextmanager
@@ -80,15 +89,56 @@ async def test_a_lease_that_nobody_has_heard_of_is_granted_again(transport: Tran
         await try_a_lost_answer(server, a)
 
 
-async def test_scripts_that_were_flushed_are_loaded_again(
-    transport: Transport, tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.usefixtures("_patient")
+async def test_scripts_that_were_flushed_are_loaded_again_on_the_same_connection(
+    transport: Transport, tmp_path: Path
 ) -> None:
     async with redis_node(transport, tmp_path) as (server, a):
         lease = await granted(a, "k")
-        assert server.ask("SCRIPT", "FLUSH") == b"+OK\r\n"
-        assert await a.backplane.renew([lease], SECONDS) == [None]
-        await reconnected(a, caplog, "script")
-        assert await a.backplane.renew([lease], SECONDS) != [None]
+        for _ in range(5):
+            assert server.ask("SCRIPT", "FLUSH") == b"+OK\r\n"
+            assert await a.backplane.renew([lease], SECONDS) != [None]
+        assert a.told.reached == [True]
+
+
+@pytest.mark.usefixtures("_patient")
+async def test_scripts_are_loaded_again_where_the_engine_has_refused_much_before(
+    transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervised, "FIRST_TRUST", FOREVER)
+    async with redis_node(transport, tmp_path) as (server, a):
+        await a.want("h")
+        a.backplane.publish("h", b"first", keep=History())
+        await a.told.until(lambda: a.told.payloads("h"))
+        forbid_writes(server)
+        assert a.backplane.publish("h", b"refused", keep=History())
+        await a.told.until(lambda: a.told.reached == [True, False, True])
+        server.ask("CONFIG", "SET", "maxmemory", "0")
+        server.ask("SCRIPT", "FLUSH")
+        while a.told.payloads("h")[-1:] != [b"kept"]:
+            a.backplane.publish("h", b"kept", keep=History())
+            await trio.sleep(0.1)
+        assert a.told.reached == [True, False, True], "the connection stays"
+
+
+async def test_a_server_that_becomes_a_replica_is_left_by_those_who_only_publish(
+    transport: Transport, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with redis_node(transport, tmp_path) as (server, a), node(RedisBackplane(server.url), "b") as b:
+        await b.want("t")
+        assert a.backplane.publish("t", b"before")
+        await b.told.until(lambda: b.told.payloads("t"))
+        assert server.ask("REPLICAOF", "127.0.0.1", str(free_port())) == b"+OK\r\n"
+        await a.told.until(lambda: a.told.reached[-1] is False)
+        await b.told.until(lambda: b.told.reached[-1] is False)
+        server.ask("REPLICAOF", "NO", "ONE")
+        await a.told.until(lambda: a.told.reached[-1])
+        await b.told.until(lambda: b.told.reached[-1])
+        assert b.told.gaps[0] is None
+        while b.told.payloads("t")[-1:] != [b"after"]:
+            a.backplane.publish("t", b"after")
+            await trio.sleep(0.1)
+    assert "it is a replica" in caplog.text
 
 
 async def test_a_server_that_becomes_a_replica_is_left_until_it_is_none(
@@ -180,3 +230,58 @@ async def test_a_right_that_is_taken_from_the_role_is_told_and_its_return_is_not
             server.kill_connections()
             await a.told.until(lambda: a.told.reached[-6:] == [False, True] * 3)
             await granted(a, "l")
+
+
+@pytest.mark.usefixtures("_patient")
+async def test_tables_of_postgresql_that_were_dropped_are_made_again() -> None:
+    require_package("psycopg")
+    with postgres_server() as server:
+        async with node(PostgresBackplane(server.url)) as a, node(PostgresBackplane(server.url), "b") as b:
+            await b.want("t")
+            await a.backplane.acquire(["k"], SECONDS)
+            server.grant_leases_at_once()
+            await granted(a, "k")
+            server.ask("DROP TABLE wsframe_leases, wsframe_large")
+            assert a.backplane.publish("t", b"lost", keep=History())
+            await a.told.until(lambda: a.told.reached == [True, False, True])
+            while not b.told.payloads("t"):
+                a.backplane.publish("t", b"kept", keep=History())
+                await trio.sleep(0.1)
+            assert b.told.gaps[:1] == ["t"]
+            assert await b.backplane.acquire(["k"], SECONDS) == [""], "the holder acts on for a lease"
+            server.grant_leases_at_once()
+            await granted(b, "k")
+
+
+@pytest.mark.usefixtures("_patient")
+async def test_a_lock_of_somebody_else_stops_no_messages_without_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_package("psycopg")
+    import psycopg
+
+    monkeypatch.setattr(supervised, "FIRST_TRUST", FOREVER)
+    with postgres_server() as server:
+        async with node(PostgresBackplane(server.url)) as a, node(PostgresBackplane(server.url), "b") as b:
+            await b.want("t")
+            sent = 0
+            with psycopg.connect(server.url) as other:
+                other.execute("LOCK TABLE wsframe_messages IN ACCESS EXCLUSIVE MODE")
+                for _ in range(2):  # the first refusal ends a connection
+                    a.backplane.publish("h", b"refused", keep=History())
+                    await a.told.until(lambda: len(a.told.reached) >= 3)
+                    while not b.told.payloads("t") or int(b.told.payloads("t")[-1]) != sent:
+                        sent += 1
+                        a.backplane.publish("t", b"%d" % sent)
+                        await trio.sleep(0.05)
+            numbers = list(map(int, b.told.payloads("t")))
+            assert numbers == sorted(set(numbers)), "nothing late, nothing twice"
+            assert a.told.reached == [True, False, True], "the first refusal alone ends a connection"
+
+
+async def test_tables_of_another_version_are_refused() -> None:
+    require_package("psycopg")
+    with postgres_server() as server:
+        server.ask("CREATE TABLE wsframe_births (service bytea PRIMARY KEY, number int)")
+        with pytest.RaisesGroup(BackplaneRefused, flatten_subgroups=True, allow_unwrapped=True) as caught:
+            async with node(PostgresBackplane(server.url)):
+                pass
+        assert "another version: drop them" in str(caught.value.exceptions)

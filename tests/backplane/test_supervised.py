@@ -11,7 +11,8 @@ from trio.testing import MockClock
 
 from tests.backplane.fake_engine import FakeEngine, nodes
 from tests.user_code.breaking import Panic
-from wsframe.backplane.engine import BackplaneRefused
+from wsframe.backplane.engine import BackplaneRefused, LinkLost
+from wsframe.backplane.envelope import EVERY_TOPIC
 from wsframe.backplane.interface import History, Lease, Position
 from wsframe.backplane.supervised import SupervisedBackplane
 from wsframe.testing.backplanes import PublishConformance, Recording
@@ -177,10 +178,38 @@ async def test_an_engine_that_goes_on_refusing_is_connected_again_more_and_more_
         assert 5 < engine.attempts < 25
         a.backplane.publish("t", b"messages pass all the same")
         await b.told.until(lambda: b.told.payloads("t"))
-        assert any("MISCONF" in line.getMessage() for line in caplog.records)
+        lines = [line for line in caplog.records if "request to the backplane" in line.getMessage()]
+        assert 1 < len(lines) < 15, "once a minute, for ten"
         engine.denying, before = None, engine.attempts
         assert await a.backplane.renew([Lease("k", 1, 0.0)], 5.0) != [None]
         assert engine.attempts == before
+
+
+async def test_a_connection_to_a_replica_ends_however_much_was_refused_before(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, sent = FakeEngine(), list[str]()
+    send = engine.send
+
+    def record(topic: str, data: bytes) -> None:
+        sent.append(topic)
+        send(topic, data)
+
+    monkeypatch.setattr(engine, "send", record)
+    async with nodes(engine, "a") as (a,):
+        engine.refusing_kept = RuntimeError("OOM")
+        for _ in range(20):
+            a.backplane.publish("h", b"x", keep=History(messages=1))
+            await trio.sleep(0.5)
+        before = engine.attempts
+        assert EVERY_TOPIC not in sent
+        engine.refusing = LinkLost("it is a replica")
+        await trio.sleep(2)
+        assert engine.attempts > before + 2
+        engine.refusing = None
+        await trio.sleep(2)
+        assert a.told.reached[-1]
+        assert EVERY_TOPIC in sent, "messages that it took before are in doubt, of all topics"
 
 
 async def test_an_engine_that_keeps_nothing_still_carries_other_messages(
@@ -197,7 +226,7 @@ async def test_an_engine_that_keeps_nothing_still_carries_other_messages(
         assert engine.attempts < 25
         assert len(b.told.payloads("t")) > 1150
         assert b.told.reached == [True]
-        assert any("refuses messages: OOM" in line.getMessage() for line in caplog.records)
+        assert 1 < len([line for line in caplog.records if "refuses messages: OOM" in line.getMessage()]) < 15
         engine.refusing_kept = None
         await trio.sleep(2)
         a.backplane.publish("t", b"all is well")

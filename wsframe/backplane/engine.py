@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from wsframe.backplane.interface import History, Kept, Position
 from wsframe.exceptions import WsframeError
 
-__all__ = ["BackplaneRefused", "Engine", "EngineLink", "EnginePublication", "Take"]
+__all__ = ["BackplaneRefused", "Engine", "EngineLink", "EnginePublication", "LinkLost", "Take"]
 
 Take = Callable[[str, bytes], object]
 """Called by a link with a topic and an envelope, for each message in order."""
@@ -23,6 +23,10 @@ Take = Callable[[str, bytes], object]
 class BackplaneRefused(WsframeError):
     """Raised by ``run`` of a backplane whose engine refuses the first connection for good: a wrong password,
     a database that is not there, or a kind of server that cannot be used."""
+
+
+class LinkLost(Exception):
+    """Raised by a link that looks well, and leads to a server or a connection of no use: only another link helps."""
 
 
 class EnginePublication(NamedTuple):

@@ -13,7 +13,7 @@ from itertools import count, islice
 import trio
 
 from wsframe.backplane.acquisition import Acquisition
-from wsframe.backplane.engine import EngineLink, EnginePublication
+from wsframe.backplane.engine import EngineLink, EnginePublication, LinkLost
 from wsframe.backplane.envelope import EVERY_TOPIC, PLAIN, Envelope, opened
 from wsframe.backplane.interface import Position, Told
 from wsframe.backplane.numbering import LastSeen
@@ -164,6 +164,9 @@ class EngineSession:
                 with trio.fail_after(PUBLISHED_WITHIN):
                     await link.publish(batch)
             except trio.TooSlowError:
+                raise
+            except LinkLost:
+                publications.refuse(None)  # earlier messages can have gone to a server that nobody else uses
                 raise
             except Exception as error:
                 if self._distrusts(self, error):

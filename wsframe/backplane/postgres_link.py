@@ -21,6 +21,7 @@ from wsframe.backplane.libpq import CommandFailed, PostgresConnection, Row
 from wsframe.backplane.postgres_schema import (
     ACQUIRE,
     BIRTH,
+    COLUMNS,
     EXPIRE,
     HOLDERS,
     IDENTITY,
@@ -46,6 +47,9 @@ LONGEST = 7_999
 """Bytes of the longest payload of a notification."""
 BY_ROW = "1L"
 """The head of a notification whose message stands in a table."""
+LOCKED_FOR = "250ms"
+"""How long a command waits for a lock, such as that of somebody who changes a table: all others wait behind it."""
+LOCKED = "lock timeout"
 MOST_WAITING = 20_000
 """Notifications that wait for a message to be read from its table."""
 
@@ -83,12 +87,21 @@ class PostgresLink:
         """
         # A lease that a crash of the server takes back could have two owners, whatever the database's setting is.
         await self.connection.execute("SET synchronous_commit TO on")
-        ((there,),) = await self.connection.execute(TABLES)
-        if there == b"0":
+        tables, columns = await tables_there(self.connection)
+        if tables < len(COLUMNS):
             try:
                 await self.connection.execute(SCHEMA)
             except CommandFailed as error:
-                raise BackplaneRefused(f"the tables of the backplane cannot be made: {error}") from None
+                if not tables:
+                    raise BackplaneRefused(f"the tables of the backplane cannot be made: {error}") from None
+                await self.connection.execute("ROLLBACK")  # plain messages need none of them
+            else:
+                tables, columns = await tables_there(self.connection)
+        if tables == len(COLUMNS) and columns < sum(map(len, COLUMNS.values())):
+            raise BackplaneRefused(
+                "the tables of the backplane, whose names begin with wsframe_, are those of another version: drop them"
+            )
+        await self.connection.execute(f"SET lock_timeout TO '{LOCKED_FOR}'")  # not before: others make the tables too
         with suppress(CommandFailed):  # without the right to ask, a copy cannot be told from the original
             ((identity,),) = await self.connection.execute(IDENTITY)
             self.identity = identity.decode()
@@ -178,6 +191,8 @@ class PostgresLink:
                 continue
             await attempt(self._notify(together))
             together = []
+            if refused and LOCKED in str(refused[-1]):
+                continue  # each further one would wait as long
             await attempt(self._publish_large(one) if one.keep is None else self._publish_kept(one, one.keep))
         await attempt(self._notify(together))
         if refused:
@@ -266,6 +281,12 @@ class PostgresLink:
     async def release(self, keys: Sequence[tuple[str, int]]) -> None:
         """Give back keys that are held with these tokens."""
         await self.connection.execute(RELEASE, self._service, pairs_of(keys))
+
+
+async def tables_there(connection: PostgresConnection) -> tuple[int, int]:
+    """Return how many of our tables and columns are there."""
+    ((tables, columns),) = await connection.execute(TABLES)
+    return int(tables), int(columns)
 
 
 def packed(topic: str, body: bytes) -> str:

@@ -9,14 +9,31 @@ Names are bytes in all tables: a topic can have characters that the database's e
 from __future__ import annotations
 
 __all__ = [
-    "ACQUIRE", "BIRTH", "EXPIRE", "HOLDERS", "IDENTITY", "KEPT_NOW", "LARGE", "NOTIFY", "POSITIONS", "PUBLISH_KEPT",
-    "PUBLISH_LARGE", "RELEASE", "RENEW", "SCHEMA", "SINCE", "TABLES", "TOPIC",
+    "ACQUIRE", "BIRTH", "COLUMNS", "EXPIRE", "HOLDERS", "IDENTITY", "KEPT_NOW", "LARGE", "NOTIFY", "POSITIONS",
+    "PUBLISH_KEPT", "PUBLISH_LARGE", "RELEASE", "RENEW", "SCHEMA", "SINCE", "TABLES", "TOPIC",
 ]  # fmt: skip
 
-TABLES = "SELECT count(*) FROM pg_class WHERE oid = to_regclass('wsframe_births')"
+COLUMNS = {
+    "wsframe_topics": ("service", "topic", "epoch", "last", "age", "used"),
+    "wsframe_messages": ("service", "topic", "number", "at", "size", "body"),
+    "wsframe_large": ("id", "at", "body"),
+    "wsframe_leases": ("service", "key", "node", "token", "until"),
+    "wsframe_births": ("service", "identity", "at"),
+}
+TABLES = f"""\
+SELECT count(DISTINCT attrelid), count(*) FROM pg_attribute
+JOIN (VALUES {", ".join(f"('{table}', '{column}')" for table in COLUMNS for column in COLUMNS[table])})
+    AS ours (name, attribute) ON attrelid = to_regclass(name) AND attname = attribute
+WHERE NOT attisdropped
+"""
+"""Returns how many of our tables and columns are there."""
 SCHEMA = """\
 BEGIN;
 SELECT pg_advisory_xact_lock(8315163);
+CREATE TABLE IF NOT EXISTS wsframe_births (
+    service bytea PRIMARY KEY, identity text NOT NULL, at timestamptz NOT NULL
+);
+DELETE FROM wsframe_births WHERE to_regclass('wsframe_leases') IS NULL;
 CREATE UNLOGGED TABLE IF NOT EXISTS wsframe_topics (
     service bytea, topic bytea, epoch bigint NOT NULL, last bigint NOT NULL, age float8 NOT NULL,
     used timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -33,12 +50,9 @@ CREATE TABLE IF NOT EXISTS wsframe_leases (
     service bytea, key bytea, node text NOT NULL, token bigint NOT NULL, until timestamptz NOT NULL,
     PRIMARY KEY (service, key)
 );
-CREATE TABLE IF NOT EXISTS wsframe_births (
-    service bytea PRIMARY KEY, identity text NOT NULL, at timestamptz NOT NULL
-);
 COMMIT
 """
-"""Run once for a database; the table of births comes last, so where it exists all others do."""
+"""Makes the tables that are missing. Where the leases are, somebody has dropped them: those of before still run."""
 
 IDENTITY = "SELECT c.system_identifier || ':' || p.timeline_id FROM pg_control_system() c, pg_control_checkpoint() p"
 """Another one is a copy of the data, or a replica that was promoted: it may lack the newest leases."""

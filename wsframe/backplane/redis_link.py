@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Iterable, Sequence
 from hashlib import sha1
-from typing import Any
+from typing import Any, Final
 
-from wsframe.backplane.engine import BackplaneRefused, EnginePublication
+import trio
+
+from wsframe.backplane.engine import BackplaneRefused, EnginePublication, LinkLost
 from wsframe.backplane.envelope import BODY, HEX, KEPT, body_of
 from wsframe.backplane.interface import Kept, Position
 from wsframe.backplane.redis_connection import Command, RedisConnection
@@ -19,15 +21,23 @@ __all__ = ["RedisLink", "linked"]
 logger: Log = log_for(__name__)
 
 SHA = {script: sha1(script.encode(), usedforsecurity=False).hexdigest() for script in SCRIPTS}
+LOADS: Final[list[Command]] = [("SCRIPT", "LOAD", source) for source in SCRIPTS]
 IDENTITY: Command = ("CLIENT", "ID")
+REPLICATION: Command = ("INFO", "replication")
+LOOK_EVERY: Final = 0.4
+"""Seconds between two looks whether the server has become a replica; a node's probes go out less often."""
+FORGOTTEN: Final = "No matching script"
 
 
-class Reconnected(Exception):
+class Reconnected(LinkLost):
     """The client library has made another connection by itself."""
 
 
-class Replica(Exception):
+class Replica(LinkLost):
     """The server copies another one, for now."""
+
+    def __init__(self) -> None:
+        super().__init__("it is a replica, which grants no leases and keeps no messages")
 
 
 class RedisLink:
@@ -45,6 +55,7 @@ class RedisLink:
         self._service = service
         self._run_id = run_id
         self._identity = identity
+        self._look_at = trio.current_time() + LOOK_EVERY
 
     async def subscribe(self, topics: Collection[str]) -> None:
         """Receive the messages of topics."""
@@ -55,8 +66,22 @@ class RedisLink:
         await self._connection.unsubscribe([self._channel(topic) for topic in topics])
 
     async def publish(self, batch: Sequence[EnginePublication]) -> None:
-        """Publish in this order."""
-        await self._connection.commands([self._published(one) for one in batch])
+        """Publish in this order, and see whether the server still is the one that all others use.
+
+        A server that was made a replica goes on publishing, to those alone who are still connected to it.
+        """
+        commands = [self._published(one) for one in batch]
+        looks = trio.current_time() >= self._look_at
+        try:
+            answers = await self._connection.commands([*commands, REPLICATION] if looks else commands)
+        except Exception as error:
+            if FORGOTTEN in str(error):  # nobody knows which of the batch have gone out: it is not sent again
+                await self._connection.commands(LOADS)
+            raise
+        if looks:
+            self._look_at = trio.current_time() + LOOK_EVERY
+            if facts_of(answers[-1:]).get("role") == "slave":
+                raise Replica
 
     def _published(self, one: EnginePublication) -> Command:
         if one.keep is None:
@@ -136,7 +161,14 @@ class RedisLink:
 
     async def _call(self, source: str, keys: Sequence[bytes], arguments: Sequence[str | bytes]) -> list[Any]:
         """Run a script, and make sure that it was on this connection: the data may be another server's."""
-        identity, answer = await self._connection.commands([IDENTITY, script(source, keys, arguments)])
+        commands = [IDENTITY, script(source, keys, arguments)]
+        try:
+            identity, answer = await self._connection.commands(commands)
+        except Exception as error:
+            if FORGOTTEN not in str(error):
+                raise
+            await self._connection.commands(LOADS)
+            identity, answer = await self._connection.commands(commands)
         if identity != self._identity:
             raise Reconnected("the client library has connected again by itself")
         return answer if isinstance(answer, list) else [answer]
@@ -163,6 +195,12 @@ def text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
+def facts_of(answers: Iterable[Any]) -> dict[str, str]:
+    """Read the answers to INFO."""
+    lines = "".join(text(one) for one in answers).splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
 def position_of(value: Any) -> Position:
     """Read a position as the scripts write it: the epoch and the offset."""
     found = text(value)
@@ -187,15 +225,13 @@ async def linked(connection: RedisConnection, service: str) -> RedisLink:
         BackplaneRefused: If it cannot be used.
         Replica: If it is a replica, which can be used once it is promoted.
     """
-    loads: list[Command] = [("SCRIPT", "LOAD", source) for source in SCRIPTS]
-    asked: list[Command] = [("INFO", part) for part in ("server", "memory", "replication")]
-    identity, *answers = await connection.commands([IDENTITY, *asked, *loads])
-    lines = "".join(text(one) for one in answers[: len(asked)]).splitlines()
-    facts = dict(line.split(":", 1) for line in lines if ":" in line)
+    asked: list[Command] = [("INFO", "server"), ("INFO", "memory"), REPLICATION]
+    identity, *answers = await connection.commands([IDENTITY, *asked, *LOADS])
+    facts = facts_of(answers[: len(asked)])
     if facts.get("redis_mode") == "cluster":
         raise BackplaneRefused("the backplane is a Redis Cluster: use one server, or one with replicas")
     if facts.get("role") == "slave":
-        raise Replica("it is a replica, which grants no leases and keeps no messages")
+        raise Replica
     if facts.get("maxmemory", "0") != "0" and facts.get("maxmemory_policy", "noeviction") != "noeviction":
         logger.warning(
             "the backplane's server drops keys where memory is short, leases too (maxmemory-policy %s): set noeviction",

@@ -10,7 +10,7 @@ from typing import TypeVar
 import trio
 
 from wsframe.backplane.boottime import boottime
-from wsframe.backplane.engine import BackplaneRefused, Engine, EngineLink
+from wsframe.backplane.engine import BackplaneRefused, Engine, EngineLink, LinkLost
 from wsframe.backplane.engine_session import EngineSession
 from wsframe.backplane.interface import MARGIN, History, Kept, Lease, Position, Told
 from wsframe.backplane.publications import Publications
@@ -32,6 +32,10 @@ FIRST_TRUST, LONGEST_TRUST = 1.0, 60.0
 """Seconds in which a connection stays although the engine refuses a request: the one before was ended for that."""
 SETTLED_AFTER = 0.05
 """Seconds after a failed request within which a lost connection is given up."""
+
+TOLD_FOR = 60.0
+"""Seconds in which the same refusal is told once."""
+MOST_TOLD = 100
 
 NO_ANSWER = "it does not answer in time"
 
@@ -58,6 +62,7 @@ class SupervisedBackplane:
         self._away = False
         self._trusted_until = -inf
         self._trust = FIRST_TRUST
+        self._refusals = Refusals()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._engine.name}>"
@@ -178,8 +183,8 @@ class SupervisedBackplane:
                 await trio.sleep(SETTLED_AFTER)
                 if self._session is not session or self._distrust(session, error):
                     return None
-            reason = self._reason(error)
-            logger.warning("a request to the backplane at %s fails: %s", self._engine.name, reason, kind="answer")
+            if self._refusals.is_news("request", reason := self._reason(error)):
+                logger.warning("a request to the backplane at %s fails: %s", self._engine.name, reason, kind="answer")
             return None
 
     def _distrust(self, session: EngineSession, error: BaseException) -> bool:
@@ -189,6 +194,9 @@ class SupervisedBackplane:
         end more and more seldom. Return whether this one ends.
         """
         now = trio.current_time()
+        if isinstance(error, LinkLost):
+            session.end(error)
+            return True
         if now < self._trusted_until:
             return False
         self._trust = min(2 * self._trust, LONGEST_TRUST) if now < self._trusted_until + LONGEST_TRUST else FIRST_TRUST
@@ -200,8 +208,8 @@ class SupervisedBackplane:
         """Return whether a connection ends on which messages are refused; if not, say so."""
         if self._distrust(session, error):
             return True
-        reason = self._reason(error)
-        logger.warning("the backplane at %s refuses messages: %s", self._engine.name, reason, kind="refused")
+        if self._refusals.is_news("message", reason := self._reason(error)):
+            logger.warning("the backplane at %s refuses messages: %s", self._engine.name, reason, kind="refused")
         return False
 
     async def since(self, topic: str, position: Position, limit: int) -> list[Kept] | None:
@@ -237,6 +245,23 @@ class SupervisedBackplane:
     async def release(self, leases: Sequence[Lease]) -> None:
         """Give leases back."""
         await self._ask(lambda link: link.release([(lease.key, lease.token) for lease in leases]))
+
+
+class Refusals:
+    """The refusals that have been told: an engine without memory refuses each request for as long as it lasts."""
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[str, str], float] = {}
+
+    def is_news(self, refused: str, reason: str) -> bool:
+        """Note a refusal; return whether it has not been told in the last minute."""
+        now = trio.current_time()
+        if now < self._told.get((refused, reason), -inf) + TOLD_FOR:
+            return False
+        if len(self._told) >= MOST_TOLD:
+            self._told.clear()
+        self._told[refused, reason] = now
+        return True
 
 
 def passes(error: BaseException) -> bool:
