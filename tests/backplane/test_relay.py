@@ -114,9 +114,9 @@ async def test_messages_that_were_not_written_are_a_gap_at_the_others(tmp_path: 
             async with trio.open_nursery() as nursery:
                 again = RelayBackplane(str(path))
                 await nursery.start(again.run, "c", Recording())
-                again.publish("lost", b"alone")  # this one can be written at once
-                again.publish("lost", b"x" * 1_000)
-                scope.cancel()  # before its writer had a turn
+                for _ in range(40):
+                    again.publish("lost", b"x" * 100_000)  # more than the kernel takes at once
+                scope.cancel()  # before its writer has had a turn
         async with trio.open_nursery() as nursery:
             await nursery.start(again.run, "c", Recording())
             await b.told.until(lambda: b.told.gaps)

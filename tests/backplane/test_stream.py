@@ -70,8 +70,13 @@ def stream_and_socket() -> tuple[trio.SocketStream, socket.socket]:
     return trio.SocketStream(trio.socket.from_stdlib_socket(ours)), theirs
 
 
+async def in_turns_of_trio(turn: WriteTurn) -> None:
+    with turn.of_trio():
+        await trio.sleep_forever()
+
+
 @asynccontextmanager
-async def written(outgoing: Outgoing) -> AsyncIterator[Callable[[], bytes]]:
+async def written(outgoing: Outgoing, sent: Callable[[], object] | None = None) -> AsyncIterator[Callable[[], bytes]]:
     """Run the task of a stream that has nothing to write; yield a function that returns the bytes written."""
     stream, theirs = stream_and_socket()
 
@@ -82,44 +87,66 @@ async def written(outgoing: Outgoing) -> AsyncIterator[Callable[[], bytes]]:
             return b""
 
     async with stream, trio.open_nursery() as nursery:
-        nursery.start_soon(outgoing.write, stream)
+        nursery.start_soon(outgoing.write, stream, sent)
         await wait_all_tasks_blocked()
         with theirs:
             yield arrived
         nursery.cancel_scope.cancel()
 
 
-async def test_a_frame_alone_is_written_by_the_call_that_queues_it() -> None:
-    outgoing = Outgoing()
-    async with written(outgoing) as arrived:
-        for data in (b"one", b"two"):
-            assert outgoing.put(data)
-            assert arrived() == data
-            await wait_all_tasks_blocked()
-
-
-async def test_frames_of_a_burst_are_written_together() -> None:
-    outgoing = Outgoing()
-    async with written(outgoing) as arrived:
-        for expected in (b"a", b""):  # nobody knows of the first one that others follow
+async def test_all_frames_of_a_turn_of_trio_are_written_at_its_end_and_no_task_wakes() -> None:
+    turn, told = WriteTurn(), list[str]()
+    outgoing = Outgoing(turn=turn)
+    with turn.of_trio():
+        async with written(outgoing, lambda: told.append("sent")) as arrived:
+            told.clear()
             for data in (b"a", b"b", b"c"):
-                outgoing.put(data)
-            assert arrived() == expected
-            await wait_all_tasks_blocked()
-            assert arrived() == b"abc"[len(expected) :]
-        for expected in (b"", b"d"):
+                assert outgoing.put(data)
+            assert (arrived(), told) == (b"", [])
+            await trio.lowlevel.checkpoint()
+            assert (arrived(), told) == (b"abc", ["sent"])
+            assert not outgoing.doorbell.rung
             outgoing.put(b"d")
-            assert arrived() == expected
-            await wait_all_tasks_blocked()
-            assert arrived() == b"d"[len(expected) :]
+            await trio.lowlevel.checkpoint()
+            assert (arrived(), told) == (b"d", ["sent", "sent"])
+            outgoing.put(b"e")  # before the end of all turns
+        await trio.lowlevel.checkpoint()
 
 
-async def test_bytes_that_the_kernel_does_not_take_at_once_follow_in_order() -> None:
-    outgoing, got = Outgoing(), bytearray()
+async def test_the_last_turn_of_trio_writes_too() -> None:
+    turn = WriteTurn()
+    outgoing = Outgoing(turn=turn)
+    async with written(outgoing) as arrived:
+        with turn.of_trio():
+            outgoing.put(b"a")
+        assert arrived() == b"a"
+        outgoing.put(b"b")
+        assert arrived() == b""
+        await wait_all_tasks_blocked()
+        assert arrived() == b"b"
+
+
+async def test_two_streams_are_filled_in_one_turn_of_trio() -> None:
+    turn = WriteTurn()
+    one, two = Outgoing(turn=turn), Outgoing(turn=turn)
+    with turn.of_trio():
+        async with written(one) as first, written(two) as second:
+            one.put(b"1")
+            two.put(b"2")
+            await trio.lowlevel.checkpoint()
+            assert (first(), second()) == (b"1", b"2")
+
+
+@pytest.mark.parametrize("of_trio", [True, False])
+async def test_bytes_that_the_kernel_does_not_take_at_once_follow_in_order(of_trio: bool) -> None:
+    turn, got = WriteTurn(), bytearray()
+    outgoing = Outgoing(turn=turn)
     pieces = [random.Random(number).randbytes(1 << 20) for number in range(3)]
     stream, theirs = stream_and_socket()
     reading = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
     async with stream, reading, trio.open_nursery() as nursery:
+        if of_trio:
+            nursery.start_soon(in_turns_of_trio, turn)
         nursery.start_soon(outgoing.write, stream)
         await wait_all_tasks_blocked()
         for piece in pieces:

@@ -50,7 +50,7 @@ from wsframe.backplane.frames import (
 )
 from wsframe.backplane.interface import MARGIN, History, Kept, Lease, Position, Told
 from wsframe.backplane.queue import LIMIT, MOST_HOLES
-from wsframe.backplane.stream import Outgoing, read_frames
+from wsframe.backplane.stream import Outgoing, WriteTurn, read_frames
 from wsframe.doorbell import Signal, check_trio
 from wsframe.log import Log, log_for
 from wsframe.net.forked import keep_from_children
@@ -158,7 +158,8 @@ class RelayBackplane:
 
     async def _converse(self, stream: trio.abc.Stream, node: str, told: Told, greeted: Callable[..., object]) -> None:
         """Write and read until the stream ends."""
-        outgoing = Outgoing(self._limit)
+        turn = WriteTurn()
+        outgoing = Outgoing(self._limit, turn=turn)
         wants, lost = self._wants.copy(), self._unwritten.copy()
         for named in topic_frames(WANT, wants):
             outgoing.force(named)
@@ -174,10 +175,11 @@ class RelayBackplane:
                 self._take(read, told)
 
         try:
-            async with ProtectedNursery() as nursery:
-                nursery.start_soon(outgoing.write, stream, self._all_written)
-                await read_frames(stream, take)
-                nursery.cancel()
+            with turn.of_trio():
+                async with ProtectedNursery() as nursery:
+                    nursery.start_soon(outgoing.write, stream, self._all_written)
+                    await read_frames(stream, take)
+                    nursery.cancel()
         finally:
             self._outgoing = None
             self._given_up.clear()

@@ -92,18 +92,19 @@ async def serve_relay(
             connected -= 1
             fewer.ring()
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.serve_listeners, serve, [listener])
-        nursery.start_soon(sweep, hub)
-        if engine is not None and uplink is not None:
-            nursery.start_soon(keep_linked, engine, uplink, forgetful)
-            nursery.start_soon(uplink.watch_room)
-        if life is None:
-            return
-        await trio.lowlevel.wait_readable(life)
-        while connected:
-            await fewer.wait()
-        nursery.cancel_scope.cancel()
+    with turn.of_trio():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.serve_listeners, serve, [listener])
+            nursery.start_soon(sweep, hub)
+            if engine is not None and uplink is not None:
+                nursery.start_soon(keep_linked, engine, uplink, forgetful)
+                nursery.start_soon(uplink.watch_room)
+            if life is None:
+                return
+            await trio.lowlevel.wait_readable(life)
+            while connected:
+                await fewer.wait()
+            nursery.cancel_scope.cancel()
 
 
 def new_hub(*, forgetful: bool) -> Hub:

@@ -76,13 +76,12 @@ class RelayWorker:
     Args:
         hub: Has the topics of all workers.
         limit: Bytes that wait for the worker before messages are dropped.
-        turn: The work of the task of the relay that runs.
+        turn: The turn of the relay's loop, in which all of its streams are filled.
         blocked: Called when more waits for it than the kernel takes; None has a task write the rest.
     """
 
     def __init__(self, hub: Center, limit: int, turn: WriteTurn, blocked: Callable[[], object] | None = None) -> None:
         self._hub = hub
-        self._turn = turn
         self._tasks: trio.Nursery
         self._asked = 0
         self._reader = RunReader()
@@ -100,20 +99,15 @@ class RelayWorker:
             async with stream, trio.open_nursery() as nursery:
                 self._tasks = nursery
                 nursery.start_soon(self.outgoing.write, stream)
-                await read_all(stream, self._receive_all)
+                await read_all(stream, self.receive)
                 nursery.cancel_scope.cancel()
         except* Exception as group:  # costs this worker its stream, and no other
             self.fail(group.exceptions[0])
         finally:
             self.detach()
 
-    def _receive_all(self, data: bytes) -> None:
-        """Act on bytes of the worker in a turn of their own."""
-        with self._turn:
-            self.receive(data)
-
     def receive(self, data: bytes) -> None:
-        """Act on bytes of the worker, in a turn.
+        """Act on bytes of the worker.
 
         Raises:
             Exception: If they are not those of a worker.

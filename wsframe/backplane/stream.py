@@ -1,18 +1,19 @@
 """One unix stream of frames, written and read in whole batches.
 
 The bytes that wait to be written are bounded, and writing is a task of its own: a caller that has a frame to
-send never waits. That task costs a turn of the event loop, so bytes that the kernel takes at once go past it:
+send never waits. To wake that task costs a turn of the event loop, so bytes that the kernel takes at once go past it:
+at the end of a turn of the loop, its :class:`WriteTurn` writes all frames that were queued in it together. The task
+writes the rest, and to streams that are not sockets.
 
-* A frame alone is written by the call that queues it. Once a burst has begun, frames wait for the task, which writes
-  all of a turn together.
-* A task that reads from one stream and thereby fills others, as the relay's do, writes to each once, at the end
-  of its :class:`WriteTurn`.
+A frame alone could be written by the call that queues it. Measured, it arrives no sooner: the rest of the turn then
+keeps its reader from running.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Final
 
@@ -30,11 +31,15 @@ DIRECT: Final = os.name == "posix"
 """Whether os.read and os.write know sockets."""
 
 
-class WriteTurn:
-    """The work of a task between two waits: the streams that it has filled are written to at the end."""
+class WriteTurn(trio.abc.Instrument):
+    """The work of a loop between two waits: the streams that it has filled are written to at the end.
+
+    A loop of our own enters it for each turn. In trio's loop it is an instrument, which trio calls before each wait.
+    """
 
     def __init__(self) -> None:
         self.running: bool = False
+        """Whether its end is near."""
         self._filled: dict[Outgoing, None] = {}
 
     def __enter__(self) -> None:
@@ -44,9 +49,30 @@ class WriteTurn:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.running = False
-        for outgoing in self._filled:
+        self._end()
+
+    @contextmanager
+    def of_trio(self) -> Iterator[None]:
+        """Make each turn of trio's loop one of these, in the body."""
+        trio.lowlevel.add_instrument(self)
+        self.running = True
+        try:
+            yield
+        finally:
+            self.running = False
+            self._end()
+            with suppress(KeyError):  # trio has removed it, because it failed
+                trio.lowlevel.remove_instrument(self)
+
+    def before_io_wait(self, timeout: float) -> None:
+        """End a turn of trio's loop."""
+        if self._filled:
+            self._end()
+
+    def _end(self) -> None:
+        filled, self._filled = self._filled, {}
+        for outgoing in filled:
             outgoing.write_now()
-        self._filled.clear()
 
     def note(self, outgoing: Outgoing) -> None:
         """Have a stream written to."""
@@ -59,8 +85,9 @@ class Outgoing:
     Args:
         limit: Bytes beyond which ``put`` refuses a frame.
         more: Returns bytes that wait elsewhere, to be written after the frames.
-        turn: The work in which this is filled most often; its end writes.
-        blocked: Called when more waits than the kernel takes now; None rings ``doorbell``.
+        turn: Its end writes, while it runs; None has the task write all.
+        blocked: Called at the end of a turn when more waits than the kernel takes now, and when frames come while
+            that is so; None has the task go on.
     """
 
     def __init__(
@@ -81,12 +108,10 @@ class Outgoing:
         """The descriptor of the stream, while nothing waits to be written and calls can write; else -1."""
         self._fault: Exception | None = None
         """Raised by bytes that wait elsewhere and cannot be made."""
-        self._rung = 0
-        """Rings since the task was last awake."""
-        self._in_burst = False
-        """Whether there were several before."""
+        self._sent: Callable[[], object] | None = None
         self.doorbell: Doorbell = Doorbell()
         self._blocked = blocked or self.doorbell.ring
+        self._blocked_at_end = blocked or self._wake_at_end
 
     def put(self, data: bytes) -> bool:
         """Queue a frame; return False if there is no room."""
@@ -106,15 +131,11 @@ class Outgoing:
         self.ring()
 
     def ring(self) -> None:
-        """Have everything written that waits: at once, at the end of the turn, or by the task."""
-        if self._turn is not None and self._turn.running:
+        """Have everything written that waits: at the end of the turn, or by the task."""
+        if self._idle >= 0 and self._turn is not None and self._turn.running:
             self._turn.note(self)
-            return
-        self._rung += 1
-        if self._rung == 1:
-            if not self._in_burst:
-                self._write_now()
-            self._blocked()  # also if that was all: the task counts the rings, and calls ``sent``
+        else:
+            self._blocked()
 
     def take(self) -> bytes:
         """Return all that waits; it waits no longer."""
@@ -129,9 +150,13 @@ class Outgoing:
         return data
 
     def write_now(self) -> None:
-        """Write the bytes that wait, as many as the kernel takes; the task writes the rest."""
+        """At the end of a turn, write the bytes that wait, as many as the kernel takes; the task writes the rest."""
         if not self._write_now():
-            self._blocked()
+            self._blocked_at_end()
+
+    def _wake_at_end(self) -> None:
+        """Wake the task at the end of a turn of trio's loop, which has looked already how long it can wait."""
+        trio.lowlevel.current_trio_token().run_sync_soon(self.doorbell.ring, idempotent=True)
 
     def _write_now(self) -> bool:
         """Write as many bytes as the kernel takes; return whether these were all."""
@@ -139,7 +164,10 @@ class Outgoing:
         if fd < 0:
             return False
         try:
-            self._rest = written_now(fd, self.take())
+            if data := self.take():
+                self._rest = written_now(fd, data)
+                if self._sent is not None and not self._rest:
+                    self._sent()
         except Exception as error:  # costs this stream, not the task that fills it
             self._fault = error
             return False
@@ -160,7 +188,7 @@ class Outgoing:
             self._rest = written_now(fd, self._rest)
             if self._rest:
                 return False
-        self._rung, self._idle = 0, fd
+        self._idle = fd
         done = self._write_now()
         if self._fault is not None:
             raise self._fault
@@ -172,6 +200,7 @@ class Outgoing:
 
     async def write(self, stream: trio.abc.SendStream, sent: Callable[[], object] | None = None) -> None:
         """Write for as long as the stream lasts; call ``sent`` whenever nothing is left to write."""
+        self._sent = sent
         while True:
             if self._fault is not None:
                 raise self._fault
@@ -186,8 +215,6 @@ class Outgoing:
                 await self.doorbell.wait()
             finally:
                 self._idle = -1
-            if self._rung:
-                self._in_burst, self._rung = self._rung > 1, 0
 
 
 def written_now(fd: int, data: bytes) -> bytes:
