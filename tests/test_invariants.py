@@ -1,7 +1,6 @@
 """The invariants, over real sockets: order, isolation and the end of a client (1, 2, 3, 8, 10)."""
 
 import logging
-import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,6 +9,7 @@ import pytest
 import trio
 
 import wsframe
+from tests.descriptors import none_stays_open
 from tests.recorder import Echo, Recorder
 from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, Frame, Peer, close, connected, frame, serving, text
 from wsframe import Limits, Timeouts
@@ -284,10 +284,6 @@ async def test_invariant_8_close_is_answered_in_time_though_the_hooks_are_busy(p
         await room.journal.until("disconnected 4000")
 
 
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
 def tasks() -> int:
     return trio.lowlevel.current_statistics().tasks_living
 
@@ -308,10 +304,11 @@ async def crowd(server: wsframe.Server, room: Recorder) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
 async def test_invariant_10_everything_is_gone_when_the_server_has_ended(poller: PollerName) -> None:
     room = Recorder()
-    before = descriptors(), tasks()
-    async with serving(room, poller=poller, timeouts=Timeouts(drain=0.2, close=0.1)) as server:
-        await crowd(server, room)
-    assert (descriptors(), tasks()) == before
+    before = tasks()
+    with none_stays_open():
+        async with serving(room, poller=poller, timeouts=Timeouts(drain=0.2, close=0.1)) as server:
+            await crowd(server, room)
+    assert tasks() == before
     assert room.notes.count("connected") == 3
     assert len([note for note in room.notes if note.startswith("disconnected")]) == 3
     assert len(room.clients) == 0
