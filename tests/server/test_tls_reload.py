@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,27 @@ async def test_files_that_change_all_the_time_are_read_all_the_same(
             os.utime(watched.folder / "a.key", (number, number))
             await trio.sleep(0.5)
         assert watched.shown() == "2.example"
+
+
+async def test_a_certificate_that_expires_while_it_is_served_is_one_warning(
+    watched: Watched, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Late(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Late:
+            return cls(9999, 12, 31, tzinfo=tz)
+
+    async with watched.watch():
+        await trio.sleep(LONG_ENOUGH)
+        assert lines(caplog) == []
+        monkeypatch.setattr("wsframe.server.tls.datetime", Late)
+        await trio.sleep(LONG_ENOUGH)
+        ((level, line),) = lines(caplog)
+        assert level == "WARNING"
+        assert "has expired on " in line
+        caplog.clear()
+        assert watched.tls.reload()
+        assert [level for level, _ in lines(caplog)] == ["WARNING"], "it is the same one"
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP here")

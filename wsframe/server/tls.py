@@ -100,10 +100,16 @@ class ServerTLS:
         logger.info("certificates reloaded: %s", ", ".join(map(str, self._certificates)))
         return True
 
+    def look_at_time(self) -> None:
+        """Log, once for each reading, which certificates are not valid now: nobody may have renewed them in time."""
+        for one, facts in tuple(self._unwarned.items()):
+            if warn_of_time(one, facts):
+                del self._unwarned[one]
+
     def _made(self) -> Contexts:
         contexts = read_certificates(self._certificates, self._client_ca, self._client_certificates)
-        for one, (_, facts) in zip(self._certificates, contexts, strict=True):
-            warn_of_time(one, facts)
+        self._unwarned = dict(zip(self._certificates, (facts for _, facts in contexts), strict=True))
+        self.look_at_time()
         return Contexts(contexts)
 
 
@@ -145,8 +151,12 @@ def signature_of(path: str) -> tuple[int, int, int] | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def warn_of_time(certificate: Certificate, facts: CertificateFacts) -> None:
-    """Log that a certificate or one in its chain is expired or not valid yet; it is served: a clock can be wrong."""
+def warn_of_time(certificate: Certificate, facts: CertificateFacts) -> bool:
+    """Log that a certificate or one in its chain is expired or not valid yet; it is served: a clock can be wrong.
+
+    Returns:
+        Whether there was anything to log.
+    """
     now = datetime.now(UTC)
     if facts.not_after < now:
         logger.warning("the certificate %s has expired on %s", certificate, facts.not_after.date())
@@ -155,3 +165,6 @@ def warn_of_time(certificate: Certificate, facts: CertificateFacts) -> None:
     elif facts.chain_until is not None and facts.chain_until < now:
         until = facts.chain_until.date()
         logger.warning("an authority in the chain of the certificate %s has expired on %s", certificate, until)
+    else:
+        return False
+    return True

@@ -22,9 +22,10 @@ MOST_LOOKS = 10
 
 
 async def watch_files(tls: ServerTLS) -> None:
-    """Reload changed certificates, until cancelled."""
+    """Reload changed certificates, and tell of those that expire, until cancelled."""
     while True:
         await trio.sleep(LOOK_EVERY)
+        tls.look_at_time()
         if tls.changed:
             seen = tls.signature()
             for _ in range(MOST_LOOKS):
