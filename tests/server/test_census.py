@@ -241,6 +241,9 @@ async def test_metrics_of_a_worker_that_is_restarted_are_of_both_generations(tmp
                 numbers = by_worker(await service_statistics(worker, server.statistics()))
             assert numbers["wsframe_clients"] == {("/", "0"): 2}
             assert numbers["wsframe_ready"] == {("0",): 1}
+            assert set(numbers["wsframe_bytes_total"]) == {
+                (direction, "/", "0", generation) for direction in ("in", "out") for generation in ("0", "1")
+            }, "a sum of both would fall at the end of the older one"
 
 
 async def test_log_lines_name_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

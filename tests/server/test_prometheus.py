@@ -1,7 +1,8 @@
 """The numbers in the words of prometheus-client."""
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
 from wsframe.resources.server import Metrics
 from wsframe.server.figures import FAMILIES
@@ -66,3 +67,23 @@ def test_a_family_that_the_program_has_registered_as_well_is_there_once(monkeypa
     content, _ = page(none(), "")
     assert content.count(b"# TYPE wsframe_clients ") == 1
     assert content == generate_latest(registry)
+
+
+def test_numbers_of_a_process_name_the_worker_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each worker has its own: without the name a scraper would see one counter rise and fall."""
+    registry = CollectorRegistry()
+    Counter("own", "Own.", ("worker",), registry=registry).labels("theirs").inc()
+    Counter("jobs", "Jobs.", registry=registry).inc(3)
+    monkeypatch.setattr("wsframe.server.prometheus.REGISTRY", registry)
+    known: Metrics = {"wsframe_clients": {("/", "1"): 4.0}, "wsframe_bytes_total": {("in", "/", "1", "2"): 5.0}}
+    numbers = {**none(), **known}
+    content, _ = page(numbers, "", 1)
+    families = {one.name: one for one in text_string_to_metric_families(content.decode())}
+    found = {(sample.name, *sample.labels.items()): sample.value for one in families.values() for sample in one.samples}
+    assert found["jobs_total", ("worker", "1")] == 3
+    assert found["own_total", ("worker", "theirs")] == 1
+    assert found["wsframe_clients", ("resource", "/"), ("worker", "1")] == 4
+    assert (
+        found["wsframe_bytes_total", ("direction", "in"), ("generation", "2"), ("resource", "/"), ("worker", "1")] == 5
+    )
+    assert b"jobs_total 3.0" in page(none(), "")[0]

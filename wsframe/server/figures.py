@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from wsframe.server.peering import Peering
     from wsframe.server.watchdog import Watchdog
 
-__all__ = ["FAMILIES", "Family", "figures", "summed", "total"]
+__all__ = ["FAMILIES", "Family", "figures", "summed", "total", "worker_labels"]
 
 ALL_BOUNDS = (*BOUNDS, inf)
 
@@ -39,6 +39,15 @@ class Family(NamedTuple):
     kind: Literal["counter", "gauge", "histogram"]
     help: str
     labels: tuple[str, ...] = ()
+
+
+def worker_labels(family: Family) -> tuple[str, ...]:
+    """Return the labels that tell the numbers of one worker from those of another.
+
+    A slot that is restarted has two processes for a while. What they have can be added; sums of their counts would
+    fall once the old one has gone, and a scraper would take the rest for news.
+    """
+    return ("worker",) if family.kind == "gauge" else ("worker", "generation")
 
 
 FAMILIES: dict[str, Family] = {

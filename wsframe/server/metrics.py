@@ -8,8 +8,8 @@ import trio
 
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject, Response
-from wsframe.resources.server import Distribution, Metrics, Server, ServiceStatistics, running_server
-from wsframe.server.figures import FAMILIES, summed
+from wsframe.resources.server import Distribution, Metrics, Server, ServiceStatistics, WorkerStatistics, running_server
+from wsframe.server.figures import FAMILIES, summed, worker_labels
 from wsframe.workers.worker import known_worker
 
 __all__ = ["metrics"]
@@ -20,7 +20,7 @@ writers: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar("writ
 async def metrics(request: Request) -> Response:
     """Answer with the numbers of this server as Prometheus reads them; an ``http_handler``.
 
-    Of several workers each one answers for all, with the label ``worker``.
+    Of several workers each one answers for all, with the label ``worker``, and ``generation`` on counters.
     The page also has the metrics that the program has registered with prometheus-client itself. Clients that ask for
     OpenMetrics get it. Needs ``wsframe[prometheus]``.
 
@@ -35,31 +35,39 @@ async def metrics(request: Request) -> Response:
 
     accept = ",".join(request.headers.getall("accept"))
     server: Server = running_server.get()
-    labels: tuple[str, ...] = ()
-    if known_worker() is None:
-        numbers = server.statistics().metrics
-    else:
-        numbers, labels = by_worker(await server.service_statistics()), ("worker",)
+    worker = known_worker()
+    numbers = server.statistics().metrics if worker is None else by_worker(await server.service_statistics())
+    slot = None if worker is None else worker.slot
     # In a thread: with a hundred paths it takes 50 ms, in which no client would be served.
     content, kind = await trio.to_thread.run_sync(
-        page, numbers, accept, labels, abandon_on_cancel=True, limiter=one_at_a_time()
+        page, numbers, accept, slot, abandon_on_cancel=True, limiter=one_at_a_time()
     )
     return Response(content, content_type=kind, headers={"Cache-Control": "no-store"})
 
 
 def by_worker(service: ServiceStatistics) -> Metrics:
-    """Return the numbers of all workers, with the number of each as the last label."""
+    """Return the numbers of all workers, with those of :func:`worker_labels` as the last labels."""
     found: dict[str, dict[tuple[str, ...], float | Distribution]] = {name: {} for name in FAMILIES}
-    for slot in {worker.slot for worker in service.workers}:
-        generations = (one.statistics for one in service.workers if one.slot == slot)
-        for name, numbers in summed(one.metrics for one in generations if one is not None).items():
-            found[name].update({(*labels, str(slot)): number for labels, number in numbers.items()})
+    for name, numbers in summed(labelled(one) for one in service.workers).items():
+        found[name] |= numbers
     for name in ("wsframe_ready", "wsframe_backplane_up"):  # a slot that is restarted has two processes
         found[name] = {labels: float(bool(number)) for labels, number in found[name].items()}
     for worker in service.workers:
         up = found["wsframe_worker_up"].get((str(worker.slot),), 0.0) or worker.state == "ready"
         found["wsframe_worker_up"][(str(worker.slot),)] = float(bool(up))
     return found
+
+
+def labelled(worker: WorkerStatistics) -> Metrics:
+    """Return the numbers of one process with those labels; none if it has not answered."""
+    if worker.statistics is None:
+        return {}
+    values = {"worker": str(worker.slot), "generation": str(worker.generation)}
+    made = {}
+    for name, numbers in worker.statistics.metrics.items():
+        last = tuple(values[label] for label in worker_labels(FAMILIES[name]))
+        made[name] = {(*labels, *last): number for labels, number in numbers.items()}
+    return made
 
 
 def one_at_a_time() -> trio.CapacityLimiter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from itertools import accumulate
 from math import inf
 from re import compile as pattern
@@ -13,7 +14,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from wsframe.resources.server import Distribution, Metrics
-from wsframe.server.figures import FAMILIES, Family
+from wsframe.server.figures import FAMILIES, Family, worker_labels
 
 __all__ = ["MetricsCollector", "page"]
 
@@ -28,10 +29,12 @@ class MetricsCollector(Collector):
 
     Args:
         take: Returns the numbers at the time of a scrape.
-        more_labels: Labels that each number has beyond those of its family.
+        more_labels: Returns the labels that each number of a family has beyond those of it.
     """
 
-    def __init__(self, take: Callable[[], Metrics], more_labels: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, take: Callable[[], Metrics], more_labels: Callable[[Family], tuple[str, ...]] = lambda family: ()
+    ) -> None:
         self._more_labels = more_labels
         self._take = take
 
@@ -39,7 +42,7 @@ class MetricsCollector(Collector):
         """Yield a family for each name."""
         metrics = self._take()
         for name, family in FAMILIES.items():
-            yield metric(name, family._replace(labels=(*family.labels, *self._more_labels)), metrics[name])
+            yield metric(name, family._replace(labels=(*family.labels, *self._more_labels(family))), metrics[name])
 
     def describe(self) -> Iterator[Metric]:
         """Yield the families without numbers: a registry asks for their names before there is a server."""
@@ -84,31 +87,48 @@ def understood(accept: str) -> str:
 
 
 class MetricsPage(Collector):
-    """The metrics of a server, and after them those that the program has registered with prometheus-client itself."""
+    """The metrics of a server, and after them those of this process: the program's own, and prometheus-client's.
 
-    def __init__(self, own: Collector) -> None:
+    Args:
+        own: Gives those of the server.
+        process: Labels of those of the process; without them a counter would fall with each other process that answers.
+    """
+
+    def __init__(self, own: Collector, process: Mapping[str, str]) -> None:
         self._own = own
+        self._process = process
 
     def collect(self) -> Iterator[Metric]:
         """Yield each family once: the program can have registered the server's, too."""
         seen = set()
-        for registry in (self._own, REGISTRY):
-            for found in registry.collect():
-                if found.name not in seen:
-                    seen.add(found.name)
-                    yield found
+        for found in self._own.collect():
+            seen.add(found.name)
+            yield found
+        for found in REGISTRY.collect():
+            if found.name not in seen:
+                seen.add(found.name)
+                yield labelled(found, self._process) if self._process else found
 
 
-def page(metrics: Metrics, accept: str, more_labels: tuple[str, ...] = ()) -> tuple[bytes, str]:
+def labelled(found: Metric, labels: Mapping[str, str]) -> Metric:
+    """Return a family whose samples have more labels; those that they have already stay."""
+    made = copy(found)
+    made.samples = [sample._replace(labels={**labels, **sample.labels}) for sample in found.samples]
+    return made
+
+
+def page(metrics: Metrics, accept: str, slot: int | None = None) -> tuple[bytes, str]:
     """Make the page of a server's metrics.
 
     Args:
-        metrics: The numbers.
+        metrics: The numbers; those of a worker have the labels of :func:`worker_labels` beyond those of their family.
         accept: The value of the request's Accept, which chooses between the text format and OpenMetrics.
-        more_labels: Labels that each number has beyond those of its family.
+        slot: The number of the worker that answers; None for a server that is not one of several.
 
     Returns:
         The page and its content type.
     """
     encode, content_type = choose_encoder(understood(accept))
-    return encode(MetricsPage(MetricsCollector(lambda: metrics, more_labels))), content_type
+    if slot is None:
+        return encode(MetricsPage(MetricsCollector(lambda: metrics), {})), content_type
+    return encode(MetricsPage(MetricsCollector(lambda: metrics, worker_labels), {"worker": str(slot)})), content_type
