@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 __all__ = ["keep_freed_memory"]
 
 # glibc gives the top of the heap back to the system when twice the largest block that was ever
@@ -10,6 +12,7 @@ __all__ = ["keep_freed_memory"]
 LARGEST_BLOCK = 16 * 1024 * 1024
 
 
+@cache  # a second block would be cut from the heap and zeroed there
 def keep_freed_memory() -> None:
     """Have the process keep up to twice :data:`LARGEST_BLOCK` that lies unused; without glibc this does nothing."""
     bytes(LARGEST_BLOCK)
