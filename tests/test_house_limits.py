@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from textwrap import indent
 from typing import cast
 
 import pytest
@@ -50,13 +52,24 @@ def methods_of(kind: ast.ClassDef) -> int:
     return sum(isinstance(one, Function) and not is_plain_property(one) for one in kind.body)
 
 
+def definitions(tree: ast.AST) -> Iterator[Function | ast.ClassDef]:
+    """Yield the functions and classes of a module; to look into expressions too would take most of the time."""
+    inside = [tree]
+    while inside:
+        node = inside.pop()
+        if isinstance(node, Function | ast.ClassDef):
+            yield node
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inside += getattr(node, part, ())
+
+
 def above_the_limits(path: str, text: str) -> Iterator[tuple[str, int]]:
     """Yield the parts of a module that are too large, with their sizes."""
     lines = len(text.splitlines())
     if lines > MOST_LINES_OF_A_FILE:
         yield path, lines
     if path.endswith(".py"):
-        for node in ast.walk(ast.parse(text)):
+        for node in definitions(ast.parse(text)):
             if isinstance(node, Function) and lines_of(node) > MOST_LINES_OF_A_FUNCTION:
                 yield f"{path} {node.name}", lines_of(node)
             if isinstance(node, ast.ClassDef) and methods_of(node) > MOST_METHODS:
@@ -82,6 +95,18 @@ def test_a_resource_does_not_grow_by_way_of_its_bases() -> None:
     sizes = [methods_of(cast(ast.ClassDef, ast.parse(inspect.getsource(base)).body[0])) for base in bases]
     assert len(sizes) > 1
     assert sum(sizes) <= MOST_METHODS_OF_A_RESOURCE
+
+
+def test_functions_are_found_inside_every_statement() -> None:
+    long = "def f():\n" + "    g()\n" * 40
+    inside = [
+        "if a: pass\nelse:", "for a in b: pass\nelse:", "while a: pass\nelse:", "with a:", "class A:",
+        "def g():", "async def g():", "try: pass\nexcept A:", "try: pass\nexcept* A:", "try: pass\nfinally:",
+        "match a:\n  case 1:",
+    ]  # fmt: skip
+    for statement in inside:
+        found = dict(above_the_limits("a.py", f"{statement}\n{indent(long, ' ' * 4)}"))
+        assert found["a.py f"] == 41, statement
 
 
 def test_docstrings_and_plain_properties_are_not_counted() -> None:
@@ -126,10 +151,10 @@ PRIVATE_TO_OTHERS = {
 """Names that others have made private, and the modules that read them; named tuples can be read anywhere."""
 
 
-def defined_names(tree: ast.AST) -> set[str]:
+def defined_names(nodes: Collection[ast.AST]) -> set[str]:
     """Return the names that a module gives to its attributes, functions and classes, those in ``__slots__`` too."""
-    names = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    for node in ast.walk(tree):
+    names = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    for node in nodes:
         if isinstance(node, Function | ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and is_of_itself(node):
@@ -145,16 +170,21 @@ def is_of_itself(node: ast.Attribute) -> bool:
     return isinstance(value, ast.Name) and value.id in {"self", "cls", "super"}
 
 
+OF_ITSELF = re.compile(r"(?<![\w.])(?:self|cls|super\(\))\._\w+")
+
+
 def foreign_names(path: str, text: str) -> Iterator[str]:
     """Yield the private attributes that a module reads of objects whose class is in no line of it."""
-    tree = ast.parse(text)
-    own = defined_names(tree)
+    if not re.search(r"\.\s*_", OF_ITSELF.sub("", text)):
+        return  # most modules need no parser
+    nodes = list(ast.walk(ast.parse(text)))
+    own = defined_names(nodes)
     for attributes, (modules, names) in PRIVATE_TO_OTHERS.items():
         if attributes == "named tuples" or path in modules.split():
             own |= set(names.split())
     for names in PRIVATE_TO_THE_PACKAGE.values():
         own |= set(names.split())
-    for node in ast.walk(tree):
+    for node in nodes:
         if not isinstance(node, ast.Attribute) or node.attr in own or is_of_itself(node):
             continue
         if node.attr.startswith("_") and not node.attr.endswith("__"):

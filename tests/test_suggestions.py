@@ -61,7 +61,10 @@ def told(call: Callable[[], object], kind: type[BaseException], pattern: str) ->
 def test_each_module_whose_errors_show_a_form_is_tried_here() -> None:
     found, tried = set(), inspect.getsource(inspect.getmodule(told) or told)
     for path in Path(wsframe.__file__).parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        text = path.read_text()
+        if not re.search(r"\b(?:write|use|mean)\b", text) or not re.search(r"\braise\b|\bwarn\b", text):
+            continue  # most modules need no parser
+        for node in ast.walk(ast.parse(text)):
             warns = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "warn"
             inside = ast.walk(node) if isinstance(node, ast.Raise) or warns else ()
             texts = [one.value for one in inside if isinstance(one, ast.Constant) and isinstance(one.value, str)]
