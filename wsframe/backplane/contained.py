@@ -1,4 +1,4 @@
-"""A backplane of the program's own: whatever it raises costs messages, and never the server."""
+"""A backplane that the program brings along: an exception in it costs messages, never the server."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class ContainedBackplane:
         self._call("want", topics)
 
     def unwant(self, topics: Collection[str]) -> None:
-        """Ask for the messages of topics no longer."""
+        """Stop asking for the messages of topics."""
         self._call("unwant", topics)
 
     async def since(self, topic: str, position: Position, limit: int) -> list[Kept] | None:
@@ -139,7 +139,7 @@ class ContainedBackplane:
 
 
 class ContainedReports:
-    """Passes the reports of a backplane on, the first one after a failure behind the report of a gap.
+    """Passes on the reports of a backplane; after a failure it reports a gap first.
 
     Args:
         told: Their receiver.

@@ -1,8 +1,8 @@
 """One connection to an engine, from its first probe to the first one that does not come back.
 
 Client libraries miss the end of a connection, connect again in silence, or receive nothing while they look healthy. So
-a node sends itself a message through everything that others' messages pass. While it comes back all is well;
-if it does not, this session ends, and the next one begins with a new connection.
+a node sends itself messages on the way that all messages take. As long as they come back, the connection works; when
+one does not, this session ends, and the next one begins with a new connection.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class EngineSession:
         wants: The topics that the node wants, which change while it runs.
         publications: The messages that wait.
         up: Called once, as soon as every topic is subscribed and a probe has come back.
-        distrusts: Says whether this connection ends because the engine refuses messages, such as those that it is to
-            keep where its memory is full. If not, the others go on once a probe has come back.
+        distrusts: Says whether this connection ends because the engine refuses messages, such as messages to keep when
+            its memory is full. If not, the others go on once a probe has come back.
     """
 
     def __init__(

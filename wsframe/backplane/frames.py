@@ -158,7 +158,7 @@ def end_of(data: bytes, at: int) -> int:
     """Return the end of the frame that begins at a place, or 0 if it is not whole.
 
     Raises:
-        MalformedFrame: For a frame of a length that there is not.
+        MalformedFrame: For a length that no frame can have.
     """
     if len(data) - at < REST:
         return 0
@@ -220,7 +220,7 @@ def topic_frames(kind: int, topics: Collection[str]) -> Iterator[bytes]:
 
 
 def publish_frame(topic: str, payload: bytes, keep: History | None, sender: bytes) -> bytes:
-    """Make the frame that publishes a message: for one that is not kept, that which its receivers read."""
+    """Make the frame that publishes a message; if the message is not kept, its receivers read the same bytes."""
     if keep is None:
         return frame(MESSAGE, payload, topic=topic, sender=sender)
     bounds = HISTORY.pack(keep.messages, keep.seconds, keep.bytes)
@@ -244,7 +244,7 @@ def position_of(read: RelayFrame) -> Position | None:
 
 
 def report_frame(report: Report) -> bytes:
-    """Return the frame of a report, or the frames of a run; that of a message is made once."""
+    """Return the frame of a report, or the frames of a run; the frame of a message is made once."""
     if type(report) is Run:  # most are
         return report.frames
     if isinstance(report, Message):

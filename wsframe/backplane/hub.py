@@ -187,7 +187,7 @@ class Hub:
 
     def _acquire(self, node: str, key: str, now: float, seconds: float) -> int | str:
         held = self._held.get(key)
-        if held is not None and held.until > now and held.node != node:  # itself has not heard of it, if it asks
+        if held is not None and held.until > now and held.node != node:  # a holder that asks has missed the answer
             return held.node
         self._last_token = token = max(self._last_token + 1, self._wall_clock())
         self._held[key] = Held(node, token, now + seconds)

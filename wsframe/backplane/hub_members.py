@@ -49,7 +49,7 @@ class HubMembers:
         return self._interest.get(topic, ())
 
     def join(self, member: HubMember, topic: str) -> bool:
-        """Have a member want a topic; return whether nobody has wanted it before."""
+        """Note that a member wants a topic; return whether nobody has wanted it before."""
         member.topics.add(topic)
         wanting = self._interest.setdefault(topic, {})
         is_new = not wanting
@@ -57,7 +57,7 @@ class HubMembers:
         return is_new
 
     def leave(self, member: HubMember, topics: Collection[str]) -> list[str]:
-        """Have a member want topics no longer; return those that nobody wants any more."""
+        """Note that a member no longer wants topics; return those that nobody wants any more."""
         deserted = []
         for topic in topics:
             member.topics.discard(topic)

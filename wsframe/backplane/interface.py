@@ -126,7 +126,7 @@ class Backplane(Protocol):
         """Ask for the messages of topics from now on."""
 
     def unwant(self, topics: Collection[str]) -> None:
-        """Ask for the messages of topics no longer."""
+        """Stop asking for the messages of topics."""
 
     async def since(self, topic: str, position: Position, limit: int) -> list[Kept] | None:
         """Return all messages kept after a position, oldest first.
@@ -137,8 +137,8 @@ class Backplane(Protocol):
     async def newest(self, topic: str) -> Position | None:
         """Return the position of the newest kept message; None if the engine cannot be reached.
 
-        A topic of which nothing is kept has a position as well from now on, its offset is 0: a client knows from
-        which place it can ask before there is a message.
+        From now on a topic without kept messages also has a position, with offset 0: a client knows where to go on
+        before there is a message.
         """
 
     async def kept(self, topic: str) -> tuple[Position, list[Kept]] | None:
@@ -151,7 +151,8 @@ class Backplane(Protocol):
         """Acquire keys that no other node holds; return for each the lease, or the name of the node that has it.
 
         The name is ``""`` where nobody is granted a lease yet, or the engine cannot be reached. A node asks only for
-        keys whose leases it does not have: one that is the holder has not heard of it, and gets another lease.
+        keys whose leases it does not have. If it is the holder all the same, an answer was lost, and it gets another
+        lease.
         """
 
     async def renew(self, leases: Sequence[Lease], seconds: float) -> list[Lease | None]:

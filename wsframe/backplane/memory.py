@@ -95,7 +95,7 @@ class MemoryBackplane:
             self._shared.open().want(self._member, topics)
 
     def unwant(self, topics: Collection[str]) -> None:
-        """Ask for the messages of topics no longer."""
+        """Stop asking for the messages of topics."""
         for topic in topics:
             self._wants.pop(topic, None)
         if self._member is not None:

@@ -2,8 +2,8 @@
 
 A node acts for a key only while it holds its lease by its own clock, half a second less than the engine counts
 (``MARGIN``). The clock also runs while the machine sleeps, and is read before a request is sent: a node that was
-stopped or cut off finds its lease over before another can have it. It looks each time the event loop has waited,
-before anything that has come in the meantime is taken up (``Sentry``): no task that waited goes on first.
+stopped or cut off finds its lease over before another can have it. It looks each time the event loop has waited
+(``Sentry``), before any task that waited goes on.
 
 All leases of a node are renewed in one request, three times before their end, so that two of them can fail: each
 begins at its time, whether the one before was answered or not. One that fails is repeated after 0.3 seconds.
@@ -92,9 +92,9 @@ class NodeLeases:
         self._clock = clock
         self._held: dict[str, Lease] = {}
         self._over: list[Lease] = []
-        """Leases that are lost here, and that a renewal which was answered too late can have prolonged."""
+        """Leases that are lost here, but that a renewal with a late answer can have prolonged."""
         self._earliest = inf
-        """No lease ends before."""
+        """No lease ends before this moment."""
         self._failed = Doorbell()
         """Rung when a renewal has failed."""
         self._fruitless: tuple[float, float] | None = None
@@ -118,16 +118,16 @@ class NodeLeases:
         return lease is not None and self._clock() < lease.until
 
     def lease(self, key: str) -> Lease | None:
-        """Return the lease of a key that is held now; its token belongs to everything that is written elsewhere."""
+        """Return the lease of a key that is held now; send its token with every write elsewhere."""
         return self._held[key] if self.holds(key) else None
 
     def left(self, lease: Lease) -> float:
-        """Return the seconds for which a lease can still be acted by, renewed as it has been; none once it is over."""
+        """Return the seconds for which the node can act by a lease, renewals included; not above 0 once it is over."""
         held = self._held.get(lease.key)
         return -inf if held is None or held.token != lease.token else held.until - self._clock()
 
     async def acquire(self, keys: Iterable[str]) -> dict[str, str]:
-        """Acquire keys in one request; return the nodes that have those which were not granted (``""``: unknown)."""
+        """Acquire keys in one request; return the holders of the others (``""``: unknown)."""
         self._end_overdue()
         wanted = [key for key in dict.fromkeys(keys) if not self.holds(key)]
         others: dict[str, str] = {}
@@ -198,8 +198,8 @@ class NodeLeases:
     async def _give_back(self) -> None:
         """Give back the leases that are lost here: the engine can still have them for this node.
 
-        It is done again and again for the length of a lease: a renewal that waits in the network comes when that is
-        mended, and the engine can be out of reach until then.
+        It repeats this for the length of a lease: a renewal can be delayed in the network, and the engine can be out of
+        reach.
         """
         earliest = self._clock() - self._seconds - MARGIN
         self._over = [lease for lease in self._over if lease.until > earliest]

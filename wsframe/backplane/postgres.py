@@ -33,9 +33,8 @@ WRONG = (
 class PostgresBackplane(SupervisedBackplane):
     """A backplane on a PostgreSQL server, version 12 or later; needs ``wsframe[postgresql]``.
 
-    It makes its tables, whose names begin with ``wsframe_``, in the first schema of the search path, unless they are
-    there. Its connection must be one to the server itself: PgBouncer passes no notifications on, except in session
-    mode.
+    It makes its tables, whose names begin with ``wsframe_``, in the first schema of the search path, unless they exist.
+    Connect to the server itself: PgBouncer passes on notifications only in session mode.
 
     Args:
         url: ``postgresql://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]``, with the parameters of libpq after a question
@@ -109,7 +108,7 @@ def settings_of(url: str) -> tuple[dict[str, str], str, list[str]]:
         parts = split_url(url)
         if parts.scheme not in ("postgresql", "postgres"):
             raise ValueError
-        if "," not in parts.netloc:  # libpq knows lists of hosts, and would say of a wrong port only later
+        if "," not in parts.netloc:  # libpq knows lists of hosts, and would report a wrong port only later
             parts.port  # noqa: B018
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         service = query.pop("service", "") or "wsframe"

@@ -74,7 +74,7 @@ class PostgresLink:
         self._take = take
         self._topics: set[str] = set()
         self._of_channel: dict[str, int] = {}
-        """How many topics each channel has that is listened to."""
+        """The number of topics in each channel that the connection listens to."""
         self._waiting: deque[tuple[str, str]] = deque()
         self._doorbell = Doorbell()
         self._reading = False
@@ -174,7 +174,8 @@ class PostgresLink:
             await self.connection.execute(";".join(f'UNLISTEN "{channel}"' for channel in deserted))
 
     async def publish(self, batch: Sequence[EnginePublication]) -> None:
-        """Publish in this order: plain messages together, others one by one. One that is refused stops no other."""
+        """Publish in this order: plain messages together, others one by one. A refused message does not stop the
+        others."""
         refused: list[CommandFailed] = []
         together: list[tuple[str, str]] = []
 

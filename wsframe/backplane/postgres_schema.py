@@ -146,8 +146,8 @@ SELECT NOT EXISTS (SELECT FROM changed) AND EXISTS (
     WHERE service = $1::bytea AND at + $3::float8 * interval '1 second' <= clock_timestamp()
 )
 """
-"""Says whether every lease of a server that has lost its memory has surely ended. A birth in the future is that of a
-clock which was put back."""
+"""Says whether every lease of a server that has lost its memory has surely ended. A birth in the future shows that the
+clock was put back."""
 
 ACQUIRE = """\
 INSERT INTO wsframe_leases AS l
@@ -159,7 +159,7 @@ SET node = excluded.node, token = greatest(l.token + 1, excluded.token), until =
 WHERE l.until <= clock_timestamp() OR l.node = excluded.node
 RETURNING encode(key, 'hex'), token
 """
-"""Grants leases. A node that has one and asks has not heard of it, and gets another."""
+"""Grants leases. A holder that asks again has missed the answer, and gets another lease."""
 HOLDERS = """\
 SELECT encode(key, 'hex'), node FROM wsframe_leases
 WHERE service = $1::bytea AND key IN (SELECT decode(key, 'hex') FROM json_array_elements_text($2::json) AS keys (key))

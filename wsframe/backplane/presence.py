@@ -1,9 +1,9 @@
 """The members of one topic over all nodes, as one node knows them; without input or output.
 
-Each node is the only writer of its own members. It tells the others each that joins or leaves, with a version that
-grows by one; every 5 s a heartbeat with the version and a digest of its list; and the whole list when a node asks
-for it, because a version is missing or the digest differs. So every list is right again within one heartbeat, whatever
-was lost.
+Each node is the only writer of its own members. It sends the others each join and leave, with a version that grows by
+one; every 5 s a heartbeat with the version and a digest of its list; and the whole list when a node asks for it,
+because a version is missing or the digest differs. So every list is right again within one heartbeat, whatever was
+lost.
 
 A member is a key, which several connections and nodes can have at once. It has joined when the first of them has it.
 It has left 10 s after the last one has lost it, and not if the key comes back anywhere before: members that reconnect
@@ -11,9 +11,9 @@ have never left. A node that says goodbye leaves its members to that rule at onc
 A node that is killed was last heard up to one heartbeat before that, and both nodes look at their clocks each half
 second. So its members have left 37 - 5.5 to 37 + 0.5 s after its death: 30 to 40 s, if each node is 1.5 s late.
 
-A node that begins asks for all lists, and does not tell of joins for 2 s: members that come to it can have been members
-before, perhaps on a node that has ended, and then they have not joined. The others' lists have lingering members, too,
-and a node that hears of such a member, and has it already, says so.
+A node that starts asks for all lists, and reports no joins for 2 s: a member that connects to it can have been a member
+before, perhaps on a node that has ended. The lists of the others include lingering members, and a node that already has
+such a member says so.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HEARTBEAT = 5.0
 LINGER = 10.0
 """Seconds for which a member can come back before it has left."""
 SILENCE = 27.0
-"""Seconds after which a node that says nothing is gone: with LINGER 37 s, less a heartbeat for which it was silent."""
+"""Seconds of silence after which a node is gone. With LINGER that makes 37 s after its last heartbeat."""
 HOLD = 2.0
 """Seconds after its beginning in which a node reports no joins."""
 ASK_AGAIN = 2.0
@@ -91,7 +91,7 @@ class Roll:
         self._held: dict[str, Member] = {}
         """The members whose joins are not reported yet."""
         self._known: dict[str, None] = {}
-        """The members who came to a node that begins, and were here before."""
+        """Members that connected to a node that has just started, and were members before."""
         self._own: dict[str, Member] = {}
         self._counts: dict[str, int] = {}
         """How many connections here have each key."""
@@ -218,7 +218,7 @@ class Roll:
             self._went(gone, None if message.get("o") else now)
 
     def _take_whole(self, peer: Peer, message: dict[str, Any], now: float, *, quietly: bool) -> None:
-        """Take a whole list. The first lists of all name the members from before we looked: nobody has joined."""
+        """Take a whole list. The first list of each node names earlier members: nobody has joined."""
         listed = {str(key): Member(str(key), info) for key, info in message["m"].items()}
         before, peer.members = peer.members, listed
         peer.version = int(message["v"])
@@ -234,7 +234,7 @@ class Roll:
         self._take_lingering(message.get("l", {}), now)
 
     def _take_lingering(self, lingering: dict[str, Any], now: float) -> None:
-        """Take the members that linger on another node, if we have begun just now: they were there before."""
+        """Take the members that linger on another node, if this one has just started: they were members before."""
         for key, info in lingering.items() if now < self._hold_until else ():
             self._held.pop(str(key), None)
             if key not in self._present:
@@ -308,7 +308,7 @@ class Roll:
                 self._joined(member)
         for node, peer in tuple(self._peers.items()):
             if peer.heard + SILENCE <= now:
-                # Half of the time is left at least: if we were stopped, the others' messages are still on their way.
+                # At least half of the time is left: if we were stopped, the others' messages are still on their way.
                 self._forget(node, max(peer.heard + SILENCE, now - LINGER / 2))
         if now >= self._leaves_at:
             for key in [key for key, until in self._lingering.items() if until <= now]:

@@ -139,5 +139,5 @@ class Publications:
 
 
 def mark_of(topic: str, node: str, number: int) -> EnginePublication:
-    """Say which number the last message had that may be lost."""
+    """Make the mark that names the number of the last message that may be lost."""
     return EnginePublication(topic, MARK, body(number, node, b""), None)

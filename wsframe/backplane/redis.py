@@ -126,7 +126,8 @@ class RedisEngine:
 
 
 def unchecked() -> ssl.SSLContext:
-    """Return a context for a handshake alone: nothing is sent by it, and the client library checks the certificate."""
+    """Return a context for a handshake alone: nothing is sent over it, and the client library checks the
+    certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -1,11 +1,11 @@
 """Redis by coredis: one of its connections, without the pool and the pub/sub object above it.
 
-These repair by themselves, and each repair is a hole that nobody reports: the iterator of messages ends in
-silence or goes deaf, all topics must be subscribed again within a second, ``publish`` waits for ever. A
-connection alone does none of it: it ends, and with it the session.
+These reconnect by themselves, and lose messages each time without a report: the iterator of messages ends in silence or
+goes deaf, all topics must be subscribed again within a second, ``publish`` waits for ever. A bare connection does none
+of this: when it ends, the session ends.
 
-Its reader puts messages into a buffer without a bound, and its iterator takes one at a time. Whatever has come
-is taken at once: in a flood the buffer would grow for as long as it lasts.
+Its reader puts messages into an unbounded buffer, and its iterator takes one at a time. So we take all that have
+arrived together: otherwise the buffer would grow for as long as a flood lasts.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
 * ``GlideClient.create`` waits for the network in the thread that calls it, a second for each server that does
   not answer. So a worker thread calls it.
-* The library connects again in silence, and then subscribes again to all topics that it knows, some seconds
-  later: a hole that nobody reports. A SUBSCRIBE in a batch is one that it does not know. After such a
-  connection nothing arrives, no probe either, and the session ends.
+* The library connects again in silence, and then subscribes again to all topics that it knows, some seconds later, and
+  messages are lost without a report. It does not notice a SUBSCRIBE in a batch, so after it has connected again nothing
+  arrives, probes included, and the session ends.
 * It matches one confirmation to one command: each SUBSCRIBE has one topic. 20 000 take a second.
-* A cancelled wait for a message loses messages: there is no wait, but a callback in trio's thread.
+* A cancelled wait for a message loses messages: instead of a wait there is a callback in trio's thread.
 """
 
 from __future__ import annotations

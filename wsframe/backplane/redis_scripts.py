@@ -1,8 +1,8 @@
 """The scripts that run in Redis: each is one step there, whatever other nodes do.
 
-Scripts get the ``run_id`` of the server, new at each start, as node and connection know it. Where it differs
-from that of the data, the server has started since: it can have lost the newest part of its memory. Histories
-then get a new epoch, and no lease is granted before all earlier ones have surely ended.
+Scripts get the ``run_id`` of the server as the connection knows it; each start makes a new one. If it differs from the
+one that is stored with the data, the server has started since, and can have lost the newest part of its memory.
+Histories then get a new epoch, and no lease is granted before all earlier ones have surely ended.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ end
 redis.call('SET', KEYS[2], string.format('%.0f', last))
 return answer
 """
-"""Grants leases. A birth in the future is that of a clock which was put back. A node that has a lease and asks has not
-heard of it, and gets another. Keys: birth of the data, last token, leases. Arguments: run_id, node, milliseconds."""
+"""Grants leases. A birth in the future shows that the clock was put back. A holder that asks again has missed the
+answer, and gets another lease. Keys: birth of the data, last token, leases. Arguments: run_id, node, milliseconds."""
 
 RENEW = """\
 if redis.call('HGET', KEYS[1], 'run') ~= ARGV[1] then

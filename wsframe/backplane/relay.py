@@ -11,8 +11,8 @@ The stream is opened again whenever it breaks. Messages are lost in the meantime
 A message that is refused because too much waits to be written is a hole at the others as well: a frame
 that names its topic follows the frames that wait.
 
-A relay can link its machine to an engine. While that is away or crowded, messages with history are refused, and others
-reach the workers of this machine.
+A relay can link its machine to an engine. While the engine is away or overloaded, the relay refuses messages with
+history; others reach the workers of this machine.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class RelayBackplane:
         self._outgoing: Outgoing | None = None
         self._engine_away = False
         self._keeps_nothing = False
-        """Whether the engine is away, or crowded: messages with history are refused."""
+        """Whether the engine is away or overloaded: the relay refuses messages with history."""
         self._wants: dict[str, None] = {}
         self._unwritten: dict[str | None, None] = {}
         """Topics of messages that the relay has perhaps not received; None stands for all topics."""
@@ -252,7 +252,7 @@ class RelayBackplane:
         self._put(*topic_frames(WANT, topics))
 
     def unwant(self, topics: Collection[str]) -> None:
-        """Ask for the messages of topics no longer."""
+        """Stop asking for the messages of topics."""
         for topic in topics:
             self._wants.pop(topic, None)
         self._put(*topic_frames(UNWANT, topics))

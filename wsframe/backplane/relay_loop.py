@@ -1,8 +1,8 @@
 """The relay of a service without an engine: one loop over the streams of all workers.
 
-Of a message alone, a task would cost more than the work: trio has the kernel watch the socket for each wait, and has a
-scheduler. This loop asks the kernel which streams are ready, reads those, and writes. It waits for nothing else: the
-rest for a worker that does not read is written when the kernel says that there is room.
+For a single message a task would cost more than the work: trio registers the socket with the kernel for each wait, and
+schedules tasks. This loop asks the kernel which streams are ready, reads those, and writes. It waits for nothing else:
+if a worker does not read, the loop writes the rest once the kernel has room.
 """
 
 from __future__ import annotations

@@ -46,15 +46,15 @@ __all__ = ["ENGINE", "REFUSED", "main", "serve_relay"]
 logger: Log = log_for(__name__)
 
 ENGINE: Final = "WSFRAME_RELAY_ENGINE"
-"""The environment variable with the URL of the engine: the command line can be seen by everybody on the machine."""
+"""The environment variable with the URL of the engine: all users of the machine can see the command line."""
 REFUSED: Final = 3
-"""The exit status of a relay whose engine refuses it for good; its end of the supervisor's link has the reason."""
+"""The exit status of a relay whose engine refuses it for good; it sends the supervisor the reason."""
 
 ORDERS: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM) if hasattr(signal, "SIGHUP") else ()
-"""Signals that a relay ignores which has a supervisor. A service manager can send them to all processes of a service,
-and the workers need the relay to their end."""
+"""Signals that a relay with a supervisor ignores. A service manager can send them to all processes of a service, and
+the workers need the relay until they end."""
 RETRY = 1.0
-"""Seconds until an engine that has refused us later is tried again."""
+"""Seconds before another attempt with an engine that refuses a later connection."""
 MOST_LINES = 1_000
 """Log lines that wait to be written; others are left out."""
 

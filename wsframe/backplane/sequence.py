@@ -60,7 +60,7 @@ class Tail(Generic[MessageT]):
         self._tell = tell
         self.state: MessageFate = MessageFate.OPEN
         self.position: Position | None = None
-        """That of the last kept message which was passed on; None while the topic has none."""
+        """The position of the last kept message that was passed on; None while the topic has none."""
         self.begun: bool = False
         """Whether the engine passes on all messages, as it has reported."""
         self.keeps: bool = False

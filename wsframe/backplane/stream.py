@@ -236,8 +236,8 @@ async def read_all(stream: trio.abc.ReceiveStream, take: Callable[[bytes], objec
         while data := await stream.receive_some(READ):
             take(bytes(data))
         return
-    # Past receive_some, which first tries in vain, and that costs more than the reading. And into memory that stays:
-    # the kernel would map and unmap so much for each message if it were new each time.
+    # Not by receive_some, whose first attempt fails, and that costs more than the reading. Into memory that stays: the
+    # kernel would map and unmap new memory for each message.
     fd, room = stream.socket.fileno(), memoryview(bytearray(READ))
     into = (room,)
     while True:

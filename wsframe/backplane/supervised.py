@@ -51,7 +51,7 @@ class SupervisedBackplane:
     """
 
     clock: Callable[[], float] = staticmethod(boottime)
-    """That of leases."""
+    """The clock of leases."""
 
     def __init__(self, engine: Engine, *, limit: int = LIMIT) -> None:
         self._engine = engine
@@ -159,7 +159,7 @@ class SupervisedBackplane:
             self._session.change(topics)
 
     def unwant(self, topics: Collection[str]) -> None:
-        """Ask for the messages of topics no longer."""
+        """Stop asking for the messages of topics."""
         for topic in topics:
             self._wants.pop(topic, None)
         if self._session is not None:

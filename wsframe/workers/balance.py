@@ -1,8 +1,8 @@
 """Balance between workers that accept from one listening socket.
 
-The kernel wakes all of them, and the one that is fastest, which is the one that has least to do at that moment, would
-get nearly all of a storm. So a worker that has more clients than the least loaded one lets the others go first: it
-waits a moment, once, and then accepts all the same, because the others can be busy or about to die.
+The kernel wakes all of them, and the fastest one, which has least to do at that moment, would get nearly all of a
+storm. So a worker that has more clients than the least loaded one lets the others go first: it waits a moment, once,
+and then accepts all the same, because the others can be busy or about to die.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from wsframe.workers.board import Board, Row, SlotState
 __all__ = ["Balance"]
 
 SLACK: Final = 2
-"""Clients more than the least loaded worker has, up to which a worker accepts at once."""
+"""A worker accepts at once if it has at most this many clients more than the least loaded one."""
 MOMENT: Final = 0.004
-"""Seconds for which it waits beyond that."""
+"""Seconds for which it waits if it has more."""
 AT_ONCE: Final = 64
-"""Newcomers at most between two looks at the others."""
+"""The most newcomers between two looks at the others."""
 
 
 class Balance:
@@ -41,7 +41,7 @@ class Balance:
         self._count = count
 
     def note(self) -> None:
-        """Write on the board how much this worker has."""
+        """Write the load of this worker on the board."""
         self._row.load = self._count()
 
     def room(self) -> int:

@@ -2,8 +2,8 @@
 
 Each number has one writer: a worker writes its row and the tokens of its partitions, the supervisor the state of each
 slot and the rows of processes that have ended. All read all. So nothing is locked, and a process that dies while it
-writes leaves the others alone. Two generations of a slot can run at the same time, so each slot has two rows, by the
-parity of the generation.
+writes does not disturb the others. Two generations of a slot can run at the same time, so each slot has two rows, by
+the parity of the generation.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Board:
 
     @classmethod
     def make(cls, count: int) -> Self:
-        """Make an empty board of so many slots."""
+        """Make an empty board with this many slots."""
         if hasattr(os, "memfd_create"):
             fd = os.memfd_create("wsframe board")
         else:
@@ -133,7 +133,7 @@ class Board:
         return max(one, other, key=lambda row: (row.ready, row.generation))
 
     def rows(self) -> Iterator[Row]:
-        """Yield all rows, those of processes that have ended, which are zero, included."""
+        """Yield all rows, including those of ended processes, which are zero."""
         yield from self._rows
 
     def processes(self) -> Iterator[tuple[int, Row]]:
@@ -173,7 +173,7 @@ class Board:
         return sum(row.buckets[bucket] for row in self._rows)
 
     def close(self) -> None:
-        """Let go of the memory; rows must not be used any more."""
+        """Release the memory; rows cannot be used any more."""
         os.close(self.fd)
 
 

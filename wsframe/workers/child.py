@@ -28,7 +28,7 @@ class Child:
         process: The process.
         control: The supervisor's end of its link.
         patience: Seconds for which its event loop can stand still.
-        lineage: The end that its successor inherits of the way by which clients are handed over.
+        lineage: One end of the socket pair by which it hands over its clients; its successor inherits this end.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Child:
         self.control = control
         self.watch: ProcessWatch = ProcessWatch(patience)
         self.failure = ""
-        """The reason for which it cannot start, in its words."""
+        """The reason that it gave for not starting."""
         self.ends_service = False
         """Whether its program ends the service."""
         self.status = 0
@@ -71,7 +71,7 @@ class Child:
 
         Args:
             command: Its command line.
-            folder: Where it begins.
+            folder: Its working directory.
             equipment: Gives it all that it inherits.
             patience: Seconds for which its event loop can stand still.
             slot: Its slot.

@@ -1,6 +1,6 @@
-"""One end of the link between the supervisor and a worker: it says messages, in order, and hears those of the other.
+"""One end of the link between the supervisor and a worker: it sends and receives messages, in order.
 
-Saying never waits: the other end can be stopped. The messages wait here until the kernel takes them.
+Sending never waits: the process at the other end can be stopped. The messages wait here until the kernel takes them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ControlSocket:
             self._bell.ring()
 
     def _send(self) -> bool:
-        """Send waiting messages, as far as the kernel takes it; return whether that was all."""
+        """Send waiting messages, as far as the kernel takes them; return whether these were all."""
         while self._waiting:
             try:
                 self._sock.send(self._waiting[0], getattr(socket, "MSG_NOSIGNAL", 0))

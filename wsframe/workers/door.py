@@ -77,7 +77,7 @@ def make_door() -> tuple[socket.socket, socket.socket]:
 def give(door: socket.socket, sock: socket.socket, passed: Passed) -> bool:
     """Send a newcomer through a door; return False if there is no room now.
 
-    The socket stays open here, and its owner closes it: no poller of this process may watch it any more.
+    The socket stays open here, and its owner closes it: no poller of this process must watch it any more.
     """
     ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [sock.fileno()]))]
     try:

@@ -16,7 +16,7 @@ from wsframe.workers.worker import Worker
 __all__ = ["Ledger"]
 
 FULL: Final = 0xFFFF
-"""The most that a bucket can tell."""
+"""The largest number that a bucket can hold."""
 
 
 class Ledger:
@@ -39,12 +39,12 @@ class Ledger:
         return self._board.in_bucket(self._bucket(network))
 
     def take(self, network: str) -> None:
-        """Note one place more."""
+        """Count one more place."""
         self._row.reserved += 1
         self._change(network, 1)
 
     def leave(self, network: str) -> None:
-        """Note one place less."""
+        """Count one place less."""
         self._row.reserved -= 1
         self._change(network, -1)
 

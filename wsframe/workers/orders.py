@@ -1,6 +1,6 @@
 """The messages between the supervisor and a worker: one table, and their bytes.
 
-They go through a pair of sockets that keeps their bounds, each as one line of JSON.
+They go through a pair of sockets that keeps message boundaries, each as one line of JSON.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FROM_WORKER: Final[dict[str, tuple[str, ...]]] = {
 FROM_SUPERVISOR: Final[dict[str, tuple[str, ...]]] = {
     # Every slot has been ready once; the first time slot 0 tells the program that the service has started.
     "accept": ("started",),
-    # Drain, with this close code, after so many seconds of a lame duck.
+    # Drain, with this close code, after this many seconds as a lame duck.
     "drain": ("code", "lame_duck"),
     # Cancel everything that still runs.
     "hurry": (),

@@ -32,7 +32,7 @@ class Placement:
         follows: Whether a predecessor still has the partitions: each has to be begun.
 
     Raises:
-        ValueError: For a slot that there is not.
+        ValueError: For a slot out of range.
     """
 
     def __init__(self, slot: int, count: int, *, follows: bool = False) -> None:

@@ -1,9 +1,9 @@
 """The runtime directory of a service: its sockets, and the two locks that keep services apart.
 
-* ``supervisor`` is locked by the supervisor alone: a second one with the same addresses is refused.
-* ``workers`` is locked by the supervisor and, through the descriptor that they inherit, by all its workers. A
-  supervisor that begins while the workers of a killed one still drain waits here until the last one has gone, so
-  that no resource lives in two processes.
+* Only the supervisor locks ``supervisor``: a second one with the same addresses is refused.
+* The supervisor locks ``workers``, and so do all its workers, by the descriptor that they inherit. A supervisor that
+  begins while the workers of a killed one still drain waits here until the last one has gone, so that no resource lives
+  in two processes.
 
 The supervisor removes the directory at its end; where it was killed, the last of its workers does.
 """
@@ -35,11 +35,11 @@ SUPERVISOR: Final = "supervisor"
 WORKERS: Final = "workers"
 
 ASK_AGAIN: Final = 0.05
-"""Seconds between two questions for a lock."""
+"""Seconds between two attempts to lock a file."""
 PEER: Final = Struct("3i")
 """Process, user and group of a peer, as the kernel gives them."""
 SURELY: Final = 1.0
-"""Seconds for which the lock of the supervisor has to be taken: a last worker takes it for a moment."""
+"""Seconds after which the supervisor's lock counts as taken: the last worker takes it for a moment."""
 
 
 class Runtime:
@@ -86,7 +86,7 @@ def runtime_of(folder: str, seconds: float = inf) -> Iterator[Runtime]:
         seconds: The longest wait: workers that are stopped do not end.
 
     Raises:
-        OSError: If another supervisor has it, its workers do not end, or it is not this user's alone.
+        OSError: If another supervisor has it, its workers do not end, or other users can enter it.
     """
     mine = locked_supervisor(folder)
     try:
@@ -147,7 +147,7 @@ def wait_for_workers(lock: int, folder: str, seconds: float) -> None:
     """Wait for the lock of the workers.
 
     Raises:
-        OSError: If somebody still has it after so many seconds.
+        OSError: If another process still has it after this many seconds.
     """
     since = time.monotonic()
     told = False
@@ -183,7 +183,7 @@ def remove_contents(folder: str) -> None:
 
 
 def remove_if_last(folder: str, lock: int) -> None:
-    """Let go of the workers' lock; remove the directory if nobody else has it. For workers without a supervisor.
+    """Release the workers' lock; remove the directory if nobody else has it. For workers without a supervisor.
 
     Args:
         folder: The runtime directory.
@@ -216,7 +216,7 @@ def locked(fd: int) -> bool:
 
 
 def close_lock(fd: int) -> None:
-    """Let go of a lock, unless another process has inherited it."""
+    """Release a lock, unless another process has inherited it."""
     let_children_keep(fd)
     os.close(fd)
 

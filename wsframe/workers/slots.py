@@ -12,11 +12,11 @@ SILENT     ``patience`` of looks without a beat        SIGKILL
 any        the time that it has to leave, in looks     SIGKILL
 ========== =========================================== =====================================================
 
-Nobody is silent in a restart while it begins lives, whose program can take as long as at a start, and while it gives
-its lives away, for which the table of the restart has a deadline.
+During a restart a worker does not count as silent while it begins lives, which can take as long as at a start, or while
+it gives its lives away, for which the table of the restart has a deadline.
 
 Time is counted in looks of the supervisor, and clocks are not compared: when the machine was suspended or the
-supervisor stopped, all beats are old at once, and nobody may be killed for that. A look that comes late counts
+supervisor stopped, all beats are old at once, and no process must be killed for that. A look that comes late counts
 nothing (``Looks``).
 """
 
@@ -33,19 +33,19 @@ from wsframe.workers.board import SlotState
 __all__ = ["CANNOT_START", "LONGEST_PAUSE", "LOOK", "Act", "Looks", "ProcessWatch", "RestartBackoff", "reason_of"]
 
 CANNOT_START: tuple[type[OSError], type[RuntimeError]] = (OSError, RuntimeError)
-"""Raised where the machine cannot start a process now: no processes, memory or descriptors are left, or, the
-RuntimeError, no thread, from which trio starts it."""
+"""Raised if the machine cannot start a process now: it has no processes, memory or descriptors left, or (RuntimeError)
+no thread from which trio could start it."""
 LOOK: Final = 0.5
 """Seconds between two looks."""
 LATE: Final = 2 * LOOK
 """Seconds after the last look from which a look counts nothing."""
 SUSPICIOUS: Final = 3
-"""Looks without another beat, of which a worker makes two in each, until it counts as silent."""
+"""Looks without another beat until a worker counts as silent; it makes two beats in each."""
 
 STEADY: Final = 10.0
-"""Seconds for which a process has to be ready, so that its end is not one in a row."""
+"""The end of a process that has been ready for this many seconds is not one in a row."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds until a successor starts, after the second end in a row, and at most."""
+"""The pause before a successor starts, after the second end in a row, and the longest one."""
 
 
 class Act(Enum):
@@ -109,7 +109,7 @@ class ProcessWatch:
         self._left = min(self._left, seconds if seconds == inf else ceil(seconds / LOOK))
 
     def excuse(self, seconds: float) -> None:
-        """Demand no beat for so many seconds."""
+        """Demand no beat for this many seconds."""
         self._excused = max(self._excused, ceil(seconds / LOOK))
 
     def look(self, beats: int) -> Act | None:

@@ -1,8 +1,8 @@
 """A conversation of two processes about sockets that go from one to the other.
 
-It is a pair of unix sockets that keeps the bounds of messages. The messages are short JSON documents, and carry
+It is a pair of unix sockets that keeps message boundaries. The messages are short JSON documents, and carry
 descriptors. ``cut`` ends it at one moment for both sides: a message that the other side has sent by then is still
-received, and every later one fails in the sender's hands. So each of them knows which message was the last one.
+received, and sending any later one fails. So each side knows which message was the last one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 AGAIN = 0.01
-"""Seconds after which a message is tried again that the kernel refuses although the socket has room, because too many
+"""Seconds before another attempt with a message that the kernel refuses although the socket has room, because too many
 descriptors of this user are on their way."""
 
 
@@ -37,7 +37,7 @@ class OtherSideGone(Exception):
 
 
 class LostMessage(OtherSideGone):
-    """A message has come without its descriptors, or is none; others can come after it."""
+    """A message has come without its descriptors, or is not valid; others can come after it."""
 
 
 class Received(NamedTuple):
@@ -107,7 +107,7 @@ class SocketExchange:
 
         Raises:
             OtherSideGone: If no more will come.
-            LostMessage: If this message is not one.
+            LostMessage: If it is not a valid message.
         """
         space = socket.CMSG_SPACE(MOST_DESCRIPTORS * array.array("i").itemsize)
         for _ in range(2):

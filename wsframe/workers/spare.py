@@ -33,7 +33,7 @@ MOST: Final = 250
 CALM: Final = 4
 """Looks of the supervisor at which all is well before it starts one: the start of a worker goes first."""
 AGAIN: Final = 120
-"""Looks after the end of one that nobody ended, which would perhaps end again."""
+"""Looks after the unexpected end of one: the next one would perhaps end, too."""
 
 
 async def started(
@@ -93,7 +93,7 @@ class SpareKeeper:
 
     Args:
         command: The command line of a worker.
-        folder: Where it begins.
+        folder: Its working directory.
         environment: Returns its environment.
     """
 

@@ -1,6 +1,6 @@
 """A state on its way to another process: JSON and bytes in a file without a name, passed by its descriptor.
 
-A file has no size at which a message would be refused, and is never sent in part. It is in memory (``memfd``), or else
+A file is never too large for a message, and is never sent in part. It is in memory (``memfd``), or else
 an unlinked one. Its bytes::
 
     magic (4) | format (2, little endian) | mark (16) | length of the JSON (8) | JSON | byte strings, one after another
@@ -53,7 +53,7 @@ def check_packable(document: object) -> None:
 def packed(document: object) -> bytes:
     """Return the bytes of a document of None, bool, int, float, str, bytes, lists, tuples and mappings.
 
-    Keys that are not str become so; :func:`check_packable` tells.
+    Keys that are not str become str; :func:`check_packable` refuses them.
 
     Raises:
         TypeError: For any other value.
@@ -79,7 +79,7 @@ def packed(document: object) -> bytes:
 
 
 def check_keys(values: Iterable[object]) -> None:
-    """Check that all keys are str: JSON would make them so.
+    """Check that all keys are str: JSON would convert others.
 
     Raises:
         TypeError: If not.

@@ -5,7 +5,8 @@ here, which hears its messages and waits for its end; one task looks at all beat
 predecessor has been reaped: the end of a socket says nothing, because a child process of a hook can hold it.
 
 * At first nobody accepts until every slot has been ready once. A worker that cannot start ends the service.
-* Later a slot whose worker has died starts again at once, and then ever later. The other slots go on.
+* Later a slot whose worker has died starts again at once, after further deaths with longer and longer pauses. The other
+  slots go on.
 * The program of a worker ends the service: ``server.close()``, or SystemExit, whose status becomes the service's.
 * When the supervisor is killed, its workers see the end of their links and drain.
 """
@@ -285,7 +286,7 @@ class Supervisor:
             self._renewal.gone(child)
 
     def _judge(self, slot: int, name: str, how: str, *, ready: bool = False, steady: bool = False) -> float:
-        """Say how a worker has ended, where that was not its order; return the seconds until its successor starts."""
+        """Log how a worker has ended, unless it had the order; return the seconds until its successor starts."""
         if self._leaving.is_set():
             return 0.0
         if not self._serving and not ready:

@@ -118,7 +118,7 @@ made: list[Worker] = []
 def this_worker(environment: MutableMapping[str, str] = os.environ) -> Worker | None:
     """Return the worker that this process is; None in a process that no supervisor has started.
 
-    The variable is removed, for it is not meant for programs that this one starts; nor are the descriptors.
+    It removes the variable: neither that nor the descriptors are meant for programs that this process starts.
 
     Raises:
         SystemExit: If the supervisor is of a version of wsframe that this one does not understand.
@@ -161,7 +161,7 @@ def check_format(told: dict[str, Any]) -> None:
 
 
 def known_worker() -> Worker | None:
-    """Return the worker that this process knows itself as already."""
+    """Return the worker that this process is, if it has been asked for already."""
     return made[0] if made else None
 
 
