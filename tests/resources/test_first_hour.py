@@ -375,7 +375,7 @@ async def test_what_decides_by_something_else_than_true_refuses_and_says_why(
         for path in ("/x", "/x/verified"):
             with pytest.raises(Refused, match="403"):
                 await kit.connect(path)
-    assert f"the origin validator returned a {name}, and only True lets pass" in caplog.messages
+    assert f"the origin validator returned a {name}; only True lets a newcomer in" in caplog.messages
     assert f"the request verifier returned a {name}, and only True lets in" in caplog.messages
 
 
@@ -388,4 +388,4 @@ async def test_a_validator_that_returns_a_coroutine_refuses_and_says_why(caplog:
     async with open_kit(registry) as kit:
         with pytest.raises(Refused, match="403"):
             await kit.connect("/x")
-    assert "the origin validator returned a coroutine, and only True lets pass" in caplog.messages
+    assert "the origin validator returned a coroutine; only True lets a newcomer in" in caplog.messages

@@ -32,9 +32,9 @@ class Subscribed:
     info: object = None
     """JSON that others see of this client in this channel, as ``chan_info``. Default None: nothing."""
     expires: float | None = None
-    """Seconds until the subscription ends, and the SDK subscribes again. Default None: it does not expire. A client
-    that has subscribed with a token, of which the resource's ``tokens`` knows, is told to send a new one before, and
-    has ``expired_grace`` more for it."""
+    """Seconds until the subscription ends, and the SDK subscribes again. Default None: it does not expire. The server
+    asks a client that has subscribed with a token, which the resource's ``tokens`` verified, to send a new one before;
+    the client has ``expired_grace`` more for it."""
     history: bool = True
     """Whether the client can list the channel's history, if the resource keeps one. Default True: it has read
     access to the channel. Danger: messages of the time before the client subscribed are among them."""
@@ -49,8 +49,8 @@ class Subscribed:
     connection is one, and a page that is loaded again leaves and joins. ``"users"``: a user is one, with all
     connections, and has left 10 s after the last of them, so that a reload or a deploy announces nobody."""
     join_leave: bool = False
-    """Whether the client is told of members that join and leave. Default False: in a channel of N clients
-    each join costs N messages."""
+    """Whether the client hears of members that join and leave. Default False: in a channel of N clients each join costs
+    N messages."""
 
     def __post_init__(self) -> None:
         check_seconds("Subscribed.expires", self.expires)
@@ -68,18 +68,19 @@ class Connected:
     """
 
     user: str | None = None
-    """The user's id, which others see. Default None: that of the token, or ``""`` for an anonymous one."""
+    """The user's id, which others see. Default None: the id in the token, or ``""`` for an anonymous user."""
     expires: float | None = None
     """Seconds until the client is closed 3005, and its SDK connects again. Default None: the connection does not
-    expire. A client that has connected with a token is told to send a new one before, and has ``expired_grace`` more
-    for it. ``tokens`` verifies that one; without ``tokens`` the hook ``connecting`` is called again for it."""
+    expire. The server asks a client that has connected with a token to send a new one before; the client has
+    ``expired_grace`` more for it. ``tokens`` verifies the new token; without ``tokens`` the hook ``connecting`` is
+    called again for it."""
     info: object = None
     """JSON that others see of this client, as ``conn_info``. Default None: nothing."""
     data: object = None
     """JSON for the client's event ``connected``. Default None: nothing."""
     subscriptions: Mapping[str, Subscribed] | Collection[str] = field(default_factory=dict)
-    """The channels that the server subscribes this client to. Default none. With names alone, the options are those
-    of the resource's ``subscription``. ``subscribing`` is not called for them."""
+    """The channels that the server subscribes this client to. Default none. With names alone, the resource's
+    ``subscription`` has the options. ``subscribing`` is not called for them."""
 
     def __post_init__(self) -> None:
         check_seconds("Connected.expires", self.expires)
@@ -141,12 +142,12 @@ class CentrifugeOptions:
     """Bytes of the longest name of a channel; default 200, and at most 240. Longer names are refused with error 107."""
     max_commands: int = 4_096
     """Commands of one message; default 4096, more than fit into the 64 KiB that Centrifugo takes, and more than
-    ``max_channels``: an SDK that connects subscribes to all its channels in one message, and a page can send many
-    calls in a batch. More close 3501, which is for good, after as many were answered."""
+    ``max_channels``: an SDK that connects subscribes to all its channels in one message, and a page can send many calls
+    in a batch. After that many, the server closes the connection 3501, and the SDK does not come back."""
     max_history: int = 300
-    """Messages of one reply, to ``history`` and to a subscription that recovers; default 300. A client that has missed
-    more is told so, as if they were not kept any more. So is one whose ``connect`` has recovered 1 MiB for other
-    channels of the server before."""
+    """Messages of one reply, to ``history`` and to a subscription that recovers; default 300. To a client that has
+    missed more, the server answers as if they were not kept any more; also to one whose ``connect`` has recovered 1 MiB
+    for other channels of the server before."""
 
     def __post_init__(self) -> None:
         for one in fields(self):

@@ -32,7 +32,7 @@ class Channels:
     Args:
         hooks: The resource.
         sessions: The clients.
-        topics: Those of the server.
+        topics: The topics of the server.
     """
 
     def __init__(self, hooks: Hooks, sessions: Sessions, topics: Topics) -> None:
@@ -200,7 +200,8 @@ class Channels:
     def end_by_server(self, session: Session, subscription: Subscription, code: int, reason: str = "") -> bool:
         """End a subscription and tell its client; return whether it was live.
 
-        A client that has asked for one that is not live yet gets its reply first: it would take an error for its own.
+        A client whose own subscription is not live yet gets its reply first: it would take the push for an error of its
+        own request.
         """
         if not subscription.live and not subscription.by_server:
             subscription.ending = code, reason
@@ -233,7 +234,7 @@ class Channels:
             await self._hooks.call(self.ended, session, channel)
 
     async def ended(self, session: Session, channel: str) -> None:
-        """Call ``unsubscribed``; an exception in it is the client's alone, and the next call is made."""
+        """Call ``unsubscribed``; an exception in it costs only this client, and the next call is made."""
         try:
             await self._hooks.unsubscribed(session.client, channel)
         except BaseException as error:

@@ -1,8 +1,8 @@
 """The commands of a client: from the text of one message to checked requests, without input or output.
 
-A message has one command a line. A command is a JSON object with an ``id`` and one request under the
-name of its method; ``{}`` answers a ping. Unknown members are ignored, as the protocol wants it of
-both sides, and null stands for a member that is missing.
+A message has one command a line. A command is a JSON object with an ``id`` and one request under the name of its
+method; ``{}`` answers a ping. Unknown members are ignored, as the protocol demands of both sides, and null stands for a
+missing member.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Command:
     """One command of a client."""
 
     id: int
-    """Above 0, and in the reply as well; 0 for a pong and a ``send``, which have no reply."""
+    """Above 0, and also in the reply; 0 for a pong and a ``send``, which have no reply."""
     method: str
     request: Mapping[str, Any]
     """The members of the request that the method knows, each of its type, and with its default if it is missing."""

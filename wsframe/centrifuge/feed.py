@@ -42,7 +42,7 @@ class Beginning(NamedTuple):
     recovered: list[Publication] | None
     """All that the client has missed; None if it did not ask, or they are not all kept."""
     offset: int
-    """The place for the client: its own if it has recovered, else that of the newest publication."""
+    """The place for the client: its own if it has recovered, else the place of the newest publication."""
 
     def json(self) -> dict[str, str | int | bool | None]:
         """Return the members of the reply."""
@@ -63,7 +63,7 @@ class Feed(Receiver):
     Args:
         hooks: The resource.
         sessions: Its clients.
-        topics: Those of the server.
+        topics: The topics of the server.
         lose: Called with a channel whose clients must begin again.
     """
 
@@ -87,7 +87,7 @@ class Feed(Receiver):
         self._topics.listen(topic_of(channel.name), self)
 
     def unlisten(self, channel: Channel) -> None:
-        """Have them come no longer: the last subscription has ended."""
+        """Stop the channel's publications: the last subscription has ended."""
         self._topics.unlisten(topic_of(channel.name), self)
 
     # Positions
@@ -161,7 +161,7 @@ class Feed(Receiver):
             subscription.hold(offset, text)
 
     def missed(self, topic: str) -> None:
-        """Say that publications are missing: without history the protocol has no word for it."""
+        """Log that publications are missing: without history the protocol cannot tell the clients."""
         logger.warning("publications of %s by other servers are missing", quoted(topic), kind=topic)
 
     def resync(self, topic: str, position: Position) -> None:
@@ -184,7 +184,7 @@ class Feed(Receiver):
 
 
 def position_of(wanted: Mapping[str, Any]) -> Position:
-    """Return the position that a client names; one that cannot be has an epoch that no topic has."""
+    """Return the position that a client names; an impossible one gets an epoch that no topic has."""
     try:
         epoch = int(wanted["epoch"], 16)
     except ValueError:

@@ -19,7 +19,7 @@ class Presence:
     """The members of the channels of one server, as the clients of one resource see them.
 
     Args:
-        topics: Those of the server.
+        topics: The topics of the server.
     """
 
     def __init__(self, topics: Topics) -> None:
@@ -30,7 +30,7 @@ class Presence:
         return {one.key: one.info for one in await self._presences.members(topic_of(name))}
 
     def join(self, session: Session, subscription: Subscription) -> None:
-        """Make a client a member, and have it told of others, as its subscription says."""
+        """Make a client a member, and report others to it, as its subscription says."""
         options, topic = subscription.options, topic_of(subscription.channel)
         if options.join_leave:
             self._presences.follow(topic)

@@ -58,14 +58,14 @@ as_text: Callable[[str], str] = as_json
 
 
 def members(given: Mapping[str, str | int | bool | None]) -> str:
-    """Make an object of members that are JSON already, or numbers and flags; those that are None, 0 or False,
-    which the protocol takes for granted, are left out."""
+    """Make an object of members that are JSON already, or numbers and flags; it leaves out None, 0 and False, the
+    protocol's defaults."""
     present = ((name, value) for name, value in given.items() if value not in (None, False, 0))
     return "{" + ",".join(f'"{name}":{"true" if value is True else value}' for name, value in present) + "}"
 
 
 def expiry(expires: float | None) -> dict[str, str | int | bool | None]:
-    """Return the members that tell a client when it must refresh. SDKs take 0 s for 1 s at least."""
+    """Return the members that tell a client when it must refresh. SDKs count at least 1 s."""
     return {"expires": expires is not None, "ttl": None if expires is None else max(1, ceil(expires))}
 
 

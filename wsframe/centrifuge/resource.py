@@ -39,9 +39,9 @@ class Connection(NamedTuple):
     """A client that has connected in the protocol; returned by :meth:`CentrifugeResource.connection_of`."""
 
     id: str
-    """Its id, which is that of the :class:`~wsframe.Client`."""
+    """The id of the :class:`~wsframe.Client`."""
     user: str
-    """The user's id; ``""`` for an anonymous one."""
+    """The user's id; ``""`` for an anonymous user."""
     channels: tuple[str, ...]
     """The channels it is subscribed to, in the order in which it subscribed."""
 
@@ -60,10 +60,10 @@ class CentrifugeService:
 class CentrifugeResource(Resource[DataT]):
     """A resource that the SDKs of Centrifugo connect to, unchanged; they speak its client protocol, JSON, version 2.
 
-    Five hooks decide. They return None or an answer, and refuse by raising :exc:`CentrifugeError`, to
-    which the SDK gets an error, or :exc:`CentrifugeDisconnect`, which closes the connection. Any other
-    exception is answered with error 100 and handled as in any hook: the default logs it and closes 3004, and
-    the SDK connects again. :meth:`~wsframe.Resource.hook_failed` gets it with the name ``received_text``.
+    Five hooks decide. They return None or an answer, and refuse by raising :exc:`CentrifugeError`, to which the SDK
+    gets an error, or :exc:`CentrifugeDisconnect`, which closes the connection. The server answers any other exception
+    with error 100, and handles it as in any hook: the default logs it and closes 3004, and the SDK connects again.
+    :meth:`~wsframe.Resource.hook_failed` gets it with the name ``received_text``.
 
     All that its clients get is in the protocol: do not use ``client.send_text``, ``broadcast_text`` or topics for them,
     whose messages an SDK cannot read, and do not move clients to or from such a resource.
@@ -80,16 +80,16 @@ class CentrifugeResource(Resource[DataT]):
     ordering: ClassVar[Ordering] = "client"
     scope: ClassVar[Scope] = "shared"
     """Where it lives if several workers or servers serve. Default ``"shared"``, unlike other resources: an object in
-    each, and each serves every channel, as the nodes of Centrifugo do. So attributes are those of one worker, and
-    a task in ``running()`` runs in each of them: publish from a resource of scope ``"one"``, or set that here."""
+    each, and each serves every channel, as the nodes of Centrifugo do. So each worker has its own attributes, and a
+    task in ``running()`` runs in each worker: publish from a resource of scope ``"one"``, or set that here."""
     error_close_code: ClassVar[int] = 3004
     options: ClassVar[CentrifugeOptions] = CentrifugeOptions()
     """Limits and times of the protocol."""
     subscription: ClassVar[Subscribed] = Subscribed()
     """The options of a subscription where the hook returns None."""
     tokens: ClassVar[Tokens | None] = None
-    """The verifier of connection and subscription tokens; None: ``connecting`` sees to those of connections, and those
-    of subscriptions are ignored."""
+    """The verifier of connection and subscription tokens; None: ``connecting`` verifies connection tokens, and
+    subscription tokens are ignored."""
 
     _wsframe_hooks = (*HOOKS, *OURS)
     _service: CentrifugeService | None = None
@@ -218,7 +218,7 @@ class CentrifugeResource(Resource[DataT]):
         """Return the members of a channel on all servers; ``info`` of each is the part that clients see.
 
         Raises:
-            TypeError, ValueError: For a name that cannot be that of a channel.
+            TypeError, ValueError: For a name that no channel can have.
         """
         service = self._serving()
         service.channels.check_name(topic)

@@ -47,19 +47,19 @@ class Session:
         self.client: AnyClient = client
         self.phase: SessionPhase = SessionPhase.NEW
         self.user: str = ""
-        """The user's id; ``""`` for an anonymous one."""
+        """The user's id; ``""`` for an anonymous user."""
         self.subject: str = ""
-        """The user that its token names, whom a new token must name too. Without a token it is ``user``."""
+        """The user in its token; a new token must name the same one. Without a token it is ``user``."""
         self.info: str | None = None
         """JSON of the connection's information."""
         self.subscriptions: dict[str, Subscription] = {}
-        """Those that have not ended, by channel."""
+        """The subscriptions that have not ended, by channel."""
         self.pings: int = 0
-        """Pings that it has not answered. They can be several while its hooks are slow, and each has its pong."""
+        """Pings that it has not answered: several while its hooks are slow, and each gets a pong."""
         self.busy: bool = False
         """Whether a message of it is being handled."""
         self.refreshes: bool = False
-        """Whether it was told to send a new token before it expires."""
+        """Whether the server has asked it for a new token before it expires."""
 
     @property
     def connected(self) -> bool:
@@ -89,7 +89,7 @@ class Session:
 
 Kind = Literal["connect", "ping", "pong", "expiry", "subscription"]
 KINDS: tuple[Kind, ...] = ("connect", "ping", "pong", "expiry")
-"""Those of a client itself."""
+"""The deadlines of a client itself."""
 
 
 class SessionDeadline(NamedTuple):
@@ -110,7 +110,7 @@ class Channel:
         self.prefix: bytes = push("pub", "", name)[:-2].encode()
         """The beginning of a push, up to the publication."""
         self.subscriptions: dict[AnyClient, Subscription] = {}
-        """Those that have not ended."""
+        """The subscriptions that have not ended."""
         self.live: dict[AnyClient, None] = {}
         """The clients that get publications."""
         self.waiting: dict[Subscription, None] = {}
@@ -158,7 +158,7 @@ class Sessions:
     def forget(self, session: Session, subscription: Subscription) -> Channel | None:
         """Forget a subscription that has ended; return its channel if that was the last one.
 
-        Another one of the same channel can have begun, which stays.
+        A later one of the same client and channel stays.
         """
         name = subscription.channel
         if session.subscriptions.get(name) is not subscription:

@@ -70,11 +70,11 @@ class Subscription:
         self.held: list[tuple[int, bytes]] = []
         """Publications that wait for the reply, with their offsets, which are 0 without history."""
         self.overflowed: bool = False
-        """Whether more came than can wait."""
+        """Whether more have come than can wait."""
         self.ending: tuple[int, str] | None = None
         """The code and the reason with which the server has ended it before the client had its reply."""
         self.refreshes: bool = False
-        """Whether the client was told to send a new token before it expires."""
+        """Whether the server has asked the client for a new token before it expires."""
 
     def hold(self, offset: int, push: bytes) -> None:
         """Have a publication wait until the client has its reply."""

@@ -31,7 +31,7 @@ class Times:
         self._running = False
 
     def begin(self, session: Session) -> None:
-        """Give a new client its time to connect, and see to it that the task runs."""
+        """Give a new client its time to connect, and start the task if it does not run."""
         now = trio.current_time()
         self._sessions.deadlines.set(SessionDeadline(session.client, "connect"), now + self._resource.options.connect)
         if not self._running:
@@ -59,7 +59,7 @@ class Times:
         elif due.kind == "subscription":
             nursery.start_soon(self._end_subscription, session, due.channel)
         elif due.kind in ("connect", "pong") and self._is_behind(session):
-            # Its connect or pong can be among the messages that no hook is done with: this is not the client's fault.
+            # Its connect or pong can be among the messages that still wait for hooks: this is not the client's fault.
             options = self._resource.options
             more = options.pong if due.kind == "pong" else options.connect
             self._sessions.deadlines.set(due, trio.current_time() + more)

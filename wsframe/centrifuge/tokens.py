@@ -41,8 +41,8 @@ class JWTTokens:
     ``b64info``, ``meta``, ``override``) are not read.
 
     Args:
-        key: The secret (HS256 and its kin), or the public key as PEM or a ``jwt.PyJWK``.
-        algorithms: The algorithms that are accepted, such as ``["HS256"]``. Danger: a list with HMAC and others.
+        key: The secret (for HS256 and the like), or the public key as PEM or a ``jwt.PyJWK``.
+        algorithms: The accepted algorithms, such as ``["HS256"]``. Danger: a list with HMAC and others.
         audience: The claim ``aud`` that a token must have; None: it must have none.
         issuer: The claim ``iss`` that a token must have; None: any.
         anonymous: Whether a client can connect without a token. Default False: error 101.
@@ -104,8 +104,8 @@ class JWTTokens:
         """Return the answer that a subscription token of this user and channel stands for.
 
         Raises:
-            CentrifugeError: 103 without a token, where those are refused, and for one that is not valid or of another
-                user or channel; 109 for one that has expired.
+            CentrifugeError: 103 without a token, where those are refused, and for an invalid token or one of another
+                user or channel; 109 for an expired one.
         """
         if not token:
             if self._free:

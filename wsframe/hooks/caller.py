@@ -117,7 +117,7 @@ class HookCaller:
         self.leave: Callable[[], None] = leave
         self.clients: dict[AnyClient, None] = {}
         self.context: Context = copy_context()
-        """That of ``running()``, with the variables set there: hooks run in copies of it."""
+        """The context of ``running()``, with the variables set there: hooks run in copies of it."""
         self.refusal: tuple[int, str] | None = None
         """The close code and reason for clients that still come, once the resource has failed or was dismissed."""
         self.account: Account = account
@@ -134,9 +134,9 @@ class HookCaller:
         if tracing is not None:
             self._wrappers.append(partial(tracing.around, type(resource)))
         self.seconds: float = 0.0
-        """Those in which hooks ran or waited."""
+        """Seconds in which hooks ran or waited."""
         self.goodbye_seconds: float = timeouts.close
-        """The most that the last hooks take when the server is cut off."""
+        """The most seconds that the last hooks take when the server is cut off."""
         self.part: Callable[[AnyClient], object] = abort_stopped
         """Ends the connection of a client that remains then."""
 
@@ -212,7 +212,7 @@ class HookCaller:
             await own_context(client, self.context)
 
     async def _take_event(self, mailbox: ClientMailbox, inbox: ClientInbox | None, event: object) -> None:
-        """Handle an entry that is not a message. An error of our own costs the client the connection, nobody else."""
+        """Handle an entry that is not a message. An error of our own costs only this client its connection."""
         try:
             await EVENTS[type(event)](self, mailbox, inbox, event)
         except BaseException as error:
@@ -251,7 +251,7 @@ class HookCaller:
         client = inbox.client
         try:
             client._link.closing.on(ClosingEvent.HANDLED)
-        except BaseException as error:  # its disconnected runs nevertheless, or it would stay for ever
+        except BaseException as error:  # its disconnected runs all the same, or it would stay for ever
             contain(error)
             end_failed(client, error)
         if client._work is not None and client._work.scopes:
@@ -333,7 +333,7 @@ class HookCaller:
         """Call a hook without a client in the listener task, and return its answer.
 
         Raises:
-            HookTimeout: If it takes longer than so many seconds.
+            HookTimeout: If it takes longer than this many seconds.
             BaseException: The exception of the hook.
         """
         with trio.CancelScope(deadline=trio.current_time() + seconds):
@@ -358,7 +358,7 @@ class HookCaller:
             if getattr(getattr(self._resource, hook), "__func__", None) in INERT:
                 return
             answer = await self._within(client, nested(self._hook(hook), client, *args))
-            if isinstance(answer, Reject):  # as accept_client may return it: ignored, it would let the client in
+            if isinstance(answer, Reject):  # as accept_client can return it: ignored, it would let the client in
                 raise answer
         except BaseException as error:
             await self._hook_failed(error, hook, client)
@@ -385,7 +385,7 @@ class HookCaller:
                 drop(client)
 
 
-# All types of entries but messages. The entry and its inbox are as the method of the type says.
+# All types of entries but messages. The entry and its inbox have the types that the method for it takes.
 EVENTS: dict[type, Callable[[HookCaller, ClientMailbox, Any, Any], Awaitable[None]]] = {
     ClientConnected: HookCaller._connected,
     PongReceived: HookCaller._pong,

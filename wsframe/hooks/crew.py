@@ -9,7 +9,7 @@ with one order for all. When a hook waits, its task stays in it, and another tak
 there is one, else a new one. Entries of that client wait in its *backlog* from then on. The task works off the backlog
 when the hook has ended, and is a spare after that.
 
-So the tasks are as many as hooks have waited at the same time, however many clients there are.
+So there are as many tasks as hooks have waited at the same time, however many clients there are.
 
 Invariants
 ----------
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["Crew"]
 
 SPARES = 64
-"""Spare tasks that are kept at least; beyond that no more than tasks are in hooks."""
+"""The crew keeps this many spare tasks, or as many as there are tasks in hooks if these are more."""
 
 
 class WaitingHook(NamedTuple):
@@ -58,7 +58,7 @@ class WaitingHook(NamedTuple):
     inbox: ClientInbox | None
     steps: Coroutine[object, object, object]
     trap: object
-    """The first thing that it gave to trio, and which trio has not seen yet."""
+    """The first value that it yielded, which trio has not seen yet."""
     began: float
 
 
@@ -67,9 +67,9 @@ class Crew:
 
     Args:
         hooks: Calls the hooks.
-        mailbox: That of the life.
+        mailbox: The mailbox of the life.
         posts: Takes its posts and calls.
-        flusher: The one of the server's reactor.
+        flusher: The flusher of the server's reactor.
         turns: Has a turn for each task, for the watchdog.
         may_end: Returns whether the life is over as soon as no hook waits.
         over: Set when it is: no client can join from then on.
@@ -97,7 +97,7 @@ class Crew:
         self._backlogs: dict[ClientInbox | None, Backlog[AnyClient]] = {}
         self._spares: list[trio.lowlevel.Task] = []
         self._aside: list[Errand] = []
-        """Errands that were reached while a hook waited, and whose turn comes when none does."""
+        """Errands that were reached while a hook waited; their turn comes when no hook waits."""
         self._nursery: ProtectedNursery
 
     async def run(self) -> None:

@@ -27,7 +27,7 @@ async def say_goodbye(hooks: HookCaller, mailbox: Mailbox[AnyClient], *, togethe
 
     Args:
         hooks: Calls it.
-        mailbox: That of the clients.
+        mailbox: The mailbox of the clients.
         together: Whether the hooks of several clients can overlap.
     """
     deadline = trio.current_time() + hooks.goodbye_seconds
@@ -40,7 +40,7 @@ async def say_goodbye(hooks: HookCaller, mailbox: Mailbox[AnyClient], *, togethe
     else:
         for client in served:
             await part_from(hooks, client, deadline)
-    # New clients whose client_connected never ran have a right to nothing but their place.
+    # New clients whose client_connected never ran only give back their place.
     for inbox, event in tuple(mailbox.entries):  # an end can be added
         if inbox is not None and event is CONNECTED:
             hooks.part(inbox.client)

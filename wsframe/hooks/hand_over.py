@@ -2,8 +2,8 @@
 
 The order, for a resource that defines ``hand_over``:
 
-1. Clients in the middle of a message are read until it is whole, and those that have been closed until they answer.
-   The life goes on with all others in the meantime: they do not notice that somebody is waited for.
+1. Clients in the middle of a message are read until it is whole, and those that have been closed until they answer. In
+   the meantime the life goes on with all others, which do not notice the wait.
 2. Nothing more is read from its clients: their bytes stay in the kernel, for the next owner. From here on the clients
    notice a pause. A message that has just begun has a moment to become whole.
 3. All that waits in the mailbox is worked off. Then the tasks of the clients and of the resource are ended; from
@@ -14,11 +14,11 @@ The order, for a resource that defines ``hand_over``:
 6. ``hand_over`` is called in the listener task: its state is of exactly these clients.
 7. The life ends. No ``disconnected`` runs.
 
-Gates bring this about. A gate is an errand: where the hooks get to it, all before it is worked off, and no hook begins
-until the gate opens.
+Gates do this. A gate is an errand: when the hooks get to it, all entries before it are done, and no hook begins until
+the gate opens.
 
-Nothing is awaited for a single client but steps 1 and 2, for a second in all, and everything together has a deadline.
-Past it, or if ``hand_over`` fails, the life goes on as before, and its clients leave as in any other drain.
+Only steps 1 and 2 wait for single clients, for a second in all, and everything together has a deadline. After the
+deadline, or if ``hand_over`` fails, the life goes on as before, and its clients leave as in any other drain.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ logger: Log = log_for(__name__)
 
 RESTART = 1012, "service restart"
 WHOLE_WITHIN = 0.75
-"""Seconds for which a client in the middle of a message is waited for, while the others are served."""
+"""Seconds to wait for a client in the middle of a message, while the others are served."""
 AT_REST_WITHIN = 0.25
-"""Seconds for which it is waited for once nothing more is read from the others."""
+"""Seconds to wait for it once nothing more is read from the others."""
 LOOK = 0.02
 HOOK_SECONDS = 5.0
 ATTEMPTS = 5
-"""How often clients that end in the last moment are waited for."""
+"""How often to wait for clients that end in the last moment."""
 
 
 class PackedClient(NamedTuple):
@@ -125,7 +125,7 @@ class Gate:
     """A place in the mailbox at which no hook runs, and none begins until it opens.
 
     Args:
-        listener: The life that the mailbox is of.
+        listener: The life that has the mailbox.
     """
 
     def __init__(self, listener: Listener) -> None:
@@ -229,7 +229,7 @@ class HandOver:
         return [link for client in self._listener.clients if (link := links.get(client._link.fd)) is client._link]
 
     def _hold(self, links: Iterable[Link]) -> bool:
-        """Read no more from clients that nothing is waited for; return whether others are left."""
+        """Stop reading from clients that need no wait; return whether others are left."""
         left = False
         for link in links:
             if is_waited_for(link):
@@ -279,7 +279,7 @@ class HandOver:
         send_away(link)
 
     def _freeze(self, states: dict[AnyClient, Any]) -> list[PackedClient] | None:
-        """Freeze all clients in one step; None if one of them, or a newcomer, has to be waited for."""
+        """Freeze all clients in one step; None if one of them, or a newcomer, needs a wait first."""
         listener = self._listener
         clients = list(listener.clients)
         if listener.members.count != len(clients) or not states.keys() >= set(clients):

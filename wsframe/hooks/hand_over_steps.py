@@ -20,7 +20,7 @@ class HandOverSteps:
     """The way of one life to another process, or from one.
 
     Args:
-        mailbox: That of the listener task.
+        mailbox: The mailbox of the listener task.
         hooks: Calls the hooks.
         posts: Takes the posts and calls.
     """

@@ -71,8 +71,8 @@ class Surroundings:
         limits: The server's, for fields that a resource leaves at INHERIT. They have no field at INHERIT.
         timeouts: The server's, in the same way.
         deflate: The server's, in the same way.
-        flusher: The one of the server's reactor.
-        lead: The same reactor's; None if listeners do not read in its place.
+        flusher: The flusher of the server's reactor.
+        lead: The lead of the same reactor; None if listeners do not read in its place.
         topics: The subscriptions of its clients.
         tracing: Makes spans of connections and hooks; None for no spans.
     """
@@ -172,7 +172,7 @@ class Listener:
 
     @property
     def ownership(self) -> Ownership:
-        """The right by which it acts."""
+        """The right by which the life acts."""
         return self.tenancy.ownership
 
     @property
@@ -216,7 +216,7 @@ class Listener:
             self._posts.refuse_all()
 
     def leave(self) -> None:
-        """Count a member less, which has gone or never came."""
+        """Count one member less: it has gone or never came."""
         self.members.leave()
         if self._retired and self._may_end():
             self._mailbox.doorbell.ring()

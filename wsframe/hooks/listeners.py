@@ -185,7 +185,7 @@ class Roster:
             self._living[id(target)].dismiss()
 
     def _start(self, resource: Resource[Any], residence: Residence, factory: Factory | None = None) -> Listener:
-        """Start a life: the one place where any begins, and none does so out of its worker.
+        """Start a life. Every life begins here, and only in its own worker.
 
         Raises:
             LivesElsewhere: If its partition is not one of this process.
@@ -259,7 +259,7 @@ class Roster:
     def ready_for(self, request: Request) -> tuple[Registration, dict[str, str], Listener] | None:
         """Return the registration for a request, with the running listener of its resource.
 
-        None if that takes more than a look: user code, or a wait for the resource.
+        None if that needs user code, or a wait for the resource.
         """
         found = self.registries.answer_unasked(request)
         listener = None if found is None else self._living.get(id(found[0].resource))
@@ -280,7 +280,7 @@ class Roster:
         return listener.resource if listener is not None and listener.usable else None
 
     def join(self, target: Resource[Any] | Factory | str, request: Request) -> Listener:
-        """Return the listener of a resource, which has one more member now; start it if need be.
+        """Return the listener of a resource, and count one more member; start it if it does not run.
 
         Args:
             target: The resource, the factory that makes it, or a path.
@@ -339,7 +339,7 @@ class Roster:
         return any(key not in self._living and now < failure.retry_at for key, failure in self._failures.items())
 
     def _of(self, resource: Resource[Any]) -> Listener:
-        """Return the listener of a resource; start it if need be."""
+        """Return the listener of a resource; start it if it does not run."""
         listener = self._living.get(id(resource))
         if listener is None:
             failure = self._failures.get(id(resource))
@@ -351,7 +351,7 @@ class Roster:
         return listener
 
     def _made_at(self, factory: Factory, request: Request) -> Listener:
-        """Return the listener of the resource that a factory made for a path; have the factory make it if need be."""
+        """Return the listener of the resource that a factory made for a path; if there is none, have one made."""
         place = factory.place(asked(request.path), request.path_params)
         former = self.made.at(factory, place)
         if former is not None and former.usable:

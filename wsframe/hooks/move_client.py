@@ -1,9 +1,9 @@
 """How a client gets from one resource to another, with its messages in order.
 
-A move takes effect between two of the client's messages: those that its hooks had not got to when
-the move began are the new side's. From then on the client's messages wait in the :class:`Move`.
-The move itself stands in the old mailbox, after the messages that wait there: when the old side's
-task gets to it, it calls ``disconnected`` and hands the client over with all that waited.
+A move takes effect between two of the client's messages: messages whose hooks had not begun when the move began belong
+to the new resource. From then on the client's messages wait in the :class:`Move`. The move itself stands in the old
+mailbox, after the messages that wait there: when the old side's task gets to it, it calls ``disconnected`` and hands
+the client over with all that waited.
 """
 
 from __future__ import annotations

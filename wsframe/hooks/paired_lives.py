@@ -1,4 +1,4 @@
-"""How the lives of one process find their likes in another one: by the path, never by the object."""
+"""How a life finds its counterpart in another process: by the path, never by the object."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def address_of(roster: Roster, life: Listener) -> Address | None:
 
 
 def join_at(roster: Roster, address: Address, request: Request | None) -> Listener:
-    """Return the life at an address, started if need be, with one member more.
+    """Return the life at an address, and count one more member; start it if it does not run.
 
     Args:
         roster: The lives of this process.

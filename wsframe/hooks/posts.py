@@ -57,7 +57,7 @@ class Call:
 
 
 class Notice:
-    """A hook without a client that the server calls, its arguments, and the function to call after it."""
+    """A hook without a client, its arguments, and the function to call after it."""
 
     __slots__ = ("args", "hook", "over")
 
@@ -68,7 +68,7 @@ class Notice:
 
 
 class Errand:
-    """Work of wsframe's own that is done in a listener task, after all that stands before it.
+    """Work of wsframe itself in a listener task, after all entries before it.
 
     Args:
         run: The work. It does not raise.

@@ -32,11 +32,11 @@ class Stopwatch:
 
     It costs a call for each batch, and nothing for a message: the batch reads the clock before each message anyway,
     because it ends after 2 ms. So a hook that takes longer than that is the last one of its batch, and its time is
-    known. Of the shorter ones before it the mean is known.
+    known. For the shorter hooks before it only the mean is known.
 
-    How long a message waits is known of one that came into an empty mailbox, which noted the time. While the
-    mailbox does not get empty, the place after its last message is marked when a batch ends, and the time until
-    the hooks get there is the time that the next message waits.
+    How long a message waits is known if it came into an empty mailbox, which notes the time. While the mailbox does not
+    get empty, a batch marks the place after the last message at its end: the time until the hooks get there is the time
+    that the next message waits.
 
     Args:
         account: Takes the times.

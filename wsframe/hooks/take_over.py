@@ -4,13 +4,14 @@ The listener task does it before any other work, in an errand:
 
 1. ``running()`` has been entered.
 2. ``take_over`` gets the state of the old object.
-3. In one step without a wait: all clients are thawed, ``restore_client`` is called for each, and the giver is told
-   that they are ours. Until it is told, nothing is read or sent: messages of ``restore_client`` wait. If it cannot be
-   told, because it has given up or died, the clients are let go untouched, and the life goes on without them.
+3. In one step without a wait: all clients are thawed, ``restore_client`` is called for each, and the giver is told that
+   they are ours. Before that, nothing is read or sent: messages of ``restore_client`` wait. If the giver cannot be
+   told, because it has given up or died, this process lets go of the clients untouched, and the life goes on without
+   them.
 
-A topic that any of the clients is subscribed to can have had messages in the meantime. Those with history are asked for
-between the second and the third step, and the clients get them before anything else; for other topics, and where they
-are not kept any more, ``missed`` or ``resync`` is called.
+A topic that any of the clients is subscribed to can have had messages in the meantime. The life asks for those with
+history between the second and the third step, and sends them to the clients before anything else; for other topics, and
+for messages that are not kept any more, it calls ``missed`` or ``resync``.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class TakeOver:
     """The beginning of one life with clients of another process.
 
     Args:
-        listener: The life, which has just been started and has one member more until this is over.
+        listener: The life, which has just been started and counts one more member until this is over.
         reactor: Gets its clients.
         state: The answer of ``hand_over``.
         clients: Its clients; their sockets and places belong to the life from now on.

@@ -58,7 +58,7 @@ class Tasks:
     Args:
         name: The resource's, for errors.
         clients: The clients whose ``disconnected`` has not begun.
-        flusher: The one of the server's reactor.
+        flusher: The flusher of the server's reactor.
     """
 
     __slots__ = ("_clients", "_early", "_flusher", "_name", "_nursery", "look")
@@ -193,7 +193,7 @@ class Bounds:
     """Cancels hooks of a resource: when their time is up, and when their client ends.
 
     Args:
-        seconds: The most that a hook takes; None for any time.
+        seconds: The most seconds that a hook takes; None for any time.
         until_end: Whether a client's end cancels its running hook.
     """
 

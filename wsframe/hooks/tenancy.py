@@ -44,7 +44,7 @@ class Tenancy:
         well."""
         self._scope: trio.CancelScope | None = None
         self._scopes: set[trio.CancelScope] | None = None
-        """Those around ``accept_client``; None without a lease."""
+        """The scopes around ``accept_client``; None without a lease."""
         self.ownership: Ownership = Ownership()
         """As the resource sees it."""
         self.over: bool = False

@@ -75,7 +75,7 @@ class Restored:
         return self._listener.mailbox_for_client()
 
     def leave(self) -> None:
-        """Count a member less."""
+        """Count one member less."""
         self._listener.leave()
 
     def welcome(self, inbox: Inbox[AnyClient]) -> None:

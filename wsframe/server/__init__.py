@@ -18,8 +18,7 @@ Read in this order:
 * ``local_server``: one running server, from its sockets to the end of its drain; users hold ``resources.server``.
 * ``posting``: posts to the resource of a path, in whichever worker it lives.
 * ``owning``: whether a server shares resources with others by leases; ``tenure``: the partitions that it owns,
-  ``giving`` gives them away, ``neighbors`` are the other servers, and ``reports`` those
-  between them.
+  ``giving`` gives them away, ``neighbors`` are the other servers, and ``reports`` the messages between them.
 * ``generation``: a worker's part in a rolling restart. ``predecessor``, ``successor``: one leaves its partitions, and
   another one takes them over. ``unanswered``: newcomers that go there with them.
 * ``drain``: the order to drain and its times; ``departure``: the order in which clients leave.

@@ -33,7 +33,7 @@ def is_child_of_activated(environment: Mapping[str, str] = os.environ) -> bool:
 def passed_descriptors(environment: MutableMapping[str, str] = os.environ, first: int = FIRST) -> dict[int, str]:
     """Return the descriptors that systemd passes to this process, with their names; empty without any.
 
-    The variables are removed, because they are not meant for programs that this one starts.
+    It removes the variables, which are not meant for programs that this one starts.
 
     Args:
         environment: The variables; those that systemd sets are removed.

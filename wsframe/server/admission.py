@@ -138,7 +138,7 @@ class Admission:
             self.passage = Passage(worker, self.signpost, places, self.pending, self.carried)
 
     def drain(self, seconds: float) -> None:
-        """Let the newcomers on the way in finish within that many seconds; requests have to be whole soon."""
+        """Let the newcomers on the way in finish within this many seconds; their requests have to be whole soon."""
         now = trio.current_time()
         self._answer_by = now + seconds
         for newcomer in self.pending.all():
@@ -238,7 +238,7 @@ class Admission:
             newcomer.reset = True  # the rest of its answer must not stay in the kernel
         elif await self.unanswered.goes_on(newcomer):
             pass
-        elif newcomer.transport.heard or self._answer_by == inf:  # a browser's connection in reserve needs no answer
+        elif newcomer.transport.heard or self._answer_by == inf:  # a spare connection of a browser needs no answer
             with trio.move_on_after(FAREWELL):
                 await self.answering.refuse(
                     newcomer, Reject(408, body="too slow") if self._answer_by == inf else stopping()

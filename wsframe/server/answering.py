@@ -84,7 +84,7 @@ class Answering:
         await self._answer(newcomer, head, content)
 
     def _busy(self) -> bool:
-        """Return whether so many peers take their answers that no task can wait for another one."""
+        """Return whether the most peers are taking their answers, so that no task can wait for another one."""
         return self.under_way >= self._most
 
     async def _answer(self, newcomer: Newcomer, head: bytes, content: Response | None) -> None:

@@ -17,7 +17,7 @@ ResultT = TypeVar("ResultT")
 
 
 class Home:
-    """The thread in which a server runs; made there."""
+    """The thread in which a server runs; make it there."""
 
     def __init__(self) -> None:
         self._token = trio.lowlevel.current_trio_token()

@@ -1,4 +1,4 @@
-"""Binding the addresses of a server: all of them or none, and letting go of them at the end."""
+"""Binding the addresses of a server, all of them or none, and closing them at the end."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ListeningSocket(NamedSocket):
     """A listening socket of our own: its close ends accepting, also for processes that inherited the descriptor."""
 
     def close(self) -> None:
-        """Listen no more, and close."""
+        """Stop listening, and close."""
         with suppress(OSError):
             self.shutdown(socket.SHUT_RDWR)
         super().close()
@@ -173,7 +173,7 @@ def inherited_socket(fd: int, backlog: int) -> NamedSocket:
     """Take over a socket that this process has inherited, and listen; its close leaves others of it listening.
 
     Raises:
-        OSError: If the number is not that of a bound stream socket.
+        OSError: If the number does not belong to a bound stream socket.
     """
     check_inherited(fd)
     sock = NamedSocket(fileno=fd)
@@ -183,7 +183,7 @@ def inherited_socket(fd: int, backlog: int) -> NamedSocket:
 
 
 def check_inherited(fd: int) -> None:
-    """Check that a number is that of a bound stream socket; it stays as it is.
+    """Check that a number belongs to a bound stream socket, which stays as it is.
 
     Raises:
         OSError: If it is not.
@@ -225,7 +225,7 @@ def fault_of(sock: Any) -> str:
 
 
 def bind_tcp(host: str | None, port: int, backlog: int) -> list[ListeningSocket]:
-    """Bind every address that ``host`` has; None binds all of the machine, IPv6 and IPv4.
+    """Bind every address that ``host`` has; None binds all addresses of the machine, IPv6 and IPv4.
 
     Raises:
         OSError: If an address is taken, not of this machine, or cannot be resolved.
@@ -253,7 +253,7 @@ def bind_tcp(host: str | None, port: int, backlog: int) -> list[ListeningSocket]
 
 
 def name_of(sock: socket.socket) -> str | None:
-    """Return the host that a socket was bound by; None for one that was not bound here, or by none."""
+    """Return the host by which a socket was bound; None for one that was bound elsewhere, or without a host."""
     return sock.named if isinstance(sock, NamedSocket) else None
 
 

@@ -17,7 +17,7 @@ __all__ = ["Places", "Reservation"]
 KeyT = TypeVar("KeyT", bound=Hashable)
 
 KEPT_FREE = 16
-"""One place of this many is kept from newcomers that wait for another worker: a late worker closes no other path."""
+"""One place in this many is not for newcomers that wait for another worker: a late worker closes no other path."""
 
 
 class Headcount:

@@ -1,7 +1,7 @@
 """The whole service as one: each worker answers inquiries of the others, and all their statistics are added.
 
-The sockets are in the runtime directory, one for each process. A worker that does not answer in time, because its
-event loop stands still or it has just died, is named without statistics; nobody waits for it longer than that.
+The sockets are in the runtime directory, one for each process. A worker that does not answer in time, because its event
+loop stands still or it has just died, is listed without statistics, and the inquiry does not wait longer for it.
 """
 
 from __future__ import annotations

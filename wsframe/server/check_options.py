@@ -85,7 +85,7 @@ def check_log(level: object, log_format: object) -> None:
 
 
 def check_type(name: str, value: object, types: tuple[type, ...], wanted: str) -> None:
-    """Check the type of an option; any type is right where none is named.
+    """Check the type of an option; any type is right if none is named.
 
     Raises:
         TypeError: For another type.

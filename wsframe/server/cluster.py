@@ -24,8 +24,8 @@ class Cluster:
     """
 
     lease_seconds: float = LEASE
-    """Seconds of a lease. Default 5, at least 2. A server that has died is replaced that many seconds later; one that
-    cannot reach the engine for that long, less half a second, ends its resources. Shorter leases fail more often for
+    """Seconds of a lease. Default 5, at least 2. Others replace a server that has died after this time; a server that
+    cannot reach the engine for as long, less half a second, ends its resources. Shorter leases fail more often for
     pauses of the network, and all servers of a service need the same."""
     peer_bind: str = "127.0.0.1:0"
     """``HOST:PORT`` at which this server takes the connections that others pass on. Default a free port of loopback,
@@ -34,9 +34,9 @@ class Cluster:
     """``HOST:PORT`` under which others reach ``peer_bind``. Default None: the address that was bound, which
     has to be one: with ``*``, ``0.0.0.0`` or ``[::]`` say which."""
     peer_secret: str | None = field(default=None, repr=False)
-    """A secret, the same in all servers, that proves a passed connection to come from one of them. Default None: each
-    server makes a key and tells the others through the backplane, with a ``peer_bind`` on loopback alone. A program
-    that knows it can name any address as a client's."""
+    """A secret, the same in all servers, which proves that a passed connection comes from one of them. Default None:
+    each server makes a key and tells the others through the backplane, with a ``peer_bind`` on loopback alone. A
+    program that knows it can name any address as a client's."""
 
     def __post_init__(self) -> None:
         if isinstance(self.lease_seconds, bool) or not isinstance(self.lease_seconds, int | float):

@@ -52,7 +52,7 @@ def check_origin(validator: OriginValidator, request: Request, headers: Headers)
         passed: object = validator(request) if is_pure(validator) else called(validator, request)
         if not isinstance(passed, bool):
             close_unawaited(passed)
-            logger.error("the origin validator returned a %s, and only True lets pass", type(passed).__name__)
+            logger.error("the origin validator returned a %s; only True lets a newcomer in", type(passed).__name__)
     except BaseException as error:
         if not failed(error):
             raise stopping() from None

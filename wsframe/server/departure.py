@@ -19,7 +19,7 @@ __all__ = ["depart", "planned"]
 
 OneT = TypeVar("OneT")
 
-# Clients that leave in one step, and that a batch has about.
+# At most this many clients leave in one step; a batch has about as many.
 AT_ONCE = 100
 FEWEST_BATCHES = 20
 
@@ -60,7 +60,7 @@ async def depart(
         groups: The groups, whose members leave together.
         seconds: The time for all of them.
         leave: Called with each batch.
-        stays: Says whether one is still there: a batch whose members have all gone is not waited for.
+        stays: Says whether one is still there: it does not wait for a batch whose members have all gone.
     """
     begun = trio.current_time()
     for at, batch in planned(groups, seconds):

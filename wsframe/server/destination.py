@@ -1,7 +1,7 @@
 """To which worker a newcomer belongs, by the bytes that it has sent so far, which stay in its socket.
 
-Only the request's path counts, and whether it asks for a WebSocket. The worker that the newcomer belongs to reads
-and checks everything; a newcomer that any worker would refuse is refused where it was accepted.
+Only the request's path counts, and whether it asks for a WebSocket. The worker that the newcomer belongs to reads and
+checks everything; the worker that accepted a newcomer refuses it if any worker would.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Signpost:
         self._max_head = max_head
         self.proxies: TrustedProxies = proxies
         self.most: int = MOST_BYTES + max_head + 1
-        """Bytes that it takes to decide at most."""
+        """The most bytes that it takes to decide."""
 
     def partition_of(self, place: Bound, host: str, received: bytes) -> int | None:
         """Return the partition that a newcomer asks for; EVERYWHERE for one that is answered where it is.

@@ -32,7 +32,7 @@ MOST_IN_LINE: Final = 1000
 WITHIN: Final = 3.0
 """Seconds for dialing an owner and its answer."""
 AGAIN: Final = 0.1, 0.4
-"""Seconds until a server that has no room is asked again, by chance."""
+"""Seconds until another question to a server that has no room; the two bounds of a random time."""
 
 
 class Dialer:

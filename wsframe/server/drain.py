@@ -47,7 +47,7 @@ class Drain:
         self.code: int = 1001
         """The close code for all clients."""
         self.asked: trio.Event = trio.Event()
-        """Set when the server is to stop, and no newcomer should come any more."""
+        """Set when the server is to stop, and load balancers should send no newcomers any more."""
         self.begun: trio.Event = trio.Event()
         """Set when the server accepts nobody any more."""
 
@@ -69,7 +69,7 @@ class Drain:
 
     @property
     def longest(self) -> float:
-        """Seconds from the order to the end, at most."""
+        """The most seconds from the order to the end."""
         return self._timeouts.lame_duck + self._timeouts.drain
 
     @property

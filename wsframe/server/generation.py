@@ -78,7 +78,7 @@ class Generation:
         return self._lineage
 
     def end_lineage(self) -> None:
-        """Say that nothing more comes that way."""
+        """Tell the next generation that nothing more comes by the lineage."""
         if self._lineage is not None:
             self._lineage.close()
 

@@ -28,18 +28,18 @@ logger: Log = log_for(__name__)
 EVERY: Final = 1.0
 """Seconds between two partitions that go for symmetry."""
 UNEVEN: Final = 2
-"""Partitions that a server has more than another before it gives one."""
+"""A server gives a partition if it has this many more than another."""
 ASKED_FOR: Final = 900.0
-"""Seconds for which a server that was asked to rebalance gives away partitions with clients, at most: until it has as
+"""The most seconds for which a server that was asked to rebalance gives away partitions with clients, until it has as
 many as others."""
 FOLLOWED: Final = 10.0
 """Seconds in which clients follow their partition to another server."""
 AHEAD: Final = 0.05
-"""Seconds from telling the other servers that a partition goes to its first step."""
+"""Seconds between the report to the other servers that a partition goes, and its first step."""
 LEAVE_WITHIN: Final = 10.0
 """Seconds in which the lives of a partition end, beyond the time that their clients have for closing."""
 END_WITHIN: Final = 2.0
-"""Seconds in which lives end that did not in time, and that were cancelled."""
+"""Seconds for lives that did not end in time and were cancelled."""
 
 
 class Giving:
@@ -150,7 +150,7 @@ class Giving:
         return [one.node for one in self._tenure.neighbors.takers(partition)]
 
     async def leave_all(self, seconds: float) -> None:
-        """Give every partition that another server would take to one, in jittered order over that many seconds."""
+        """Give every partition that another server would take to one, in jittered order over this many seconds."""
         tenure = self._tenure
         tenure.leaving = True
         tenure.reports.tell()

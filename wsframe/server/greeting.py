@@ -83,7 +83,7 @@ async def receive_nonce(newcomer: Newcomer, request: Request) -> bool:
     """Take the nonce of hixie-76 off the bytes after the head; return False if the peer's end comes before.
 
     Raises:
-        Reject: 400 for keys that are none.
+        Reject: 400 for keys that are not valid.
     """
     from wsframe.hixie76 import handshake as hixie_handshake
 

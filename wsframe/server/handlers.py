@@ -37,7 +37,7 @@ async def serve_handlers(
     Args:
         path: The path, ``"/"`` by default; None answers every path.
         open, message, close, error, request_verifier, ordering, scope, origins: As for :func:`define_resource`.
-        ignore_case: Whether ``/WS`` is ``/ws``; by default it is, as in easy-websocket.
+        ignore_case: Whether ``/WS`` equals ``/ws``; by default it does, as in easy-websocket.
         options, task_status: As for :func:`serve`, and so are the other keywords: ``http_handler`` answers
             requests that do not ask for a WebSocket.
     """

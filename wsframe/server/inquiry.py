@@ -67,7 +67,7 @@ async def answer_lines(answer: Answer, stream: trio.SocketStream) -> None:
 
 
 def unknown(request: bytes) -> dict[str, Any]:
-    """Answer a request that there is not."""
+    """Answer an unknown request."""
     return {"error": f"unknown request; send {REQUEST.decode()!r}"}
 
 

@@ -1,10 +1,9 @@
 """A process whose stderr has one JSON object in each line, whatever writes there.
 
-Logs come through :class:`~wsframe.server.stderr_log.StderrLog`. Everything else that Python writes there comes
-through hooks and a stream in the place of ``sys.stderr``: exceptions that nothing caught, in any thread; those
-that Python can only report; warnings; and lines that are printed. This stays so until the process ends, because
-some of them come last. Only bytes that code which is not Python, or another process, writes to the descriptor
-stay as they are.
+Logs come through :class:`~wsframe.server.stderr_log.StderrLog`. Everything else that Python writes there comes through
+hooks and a stream in the place of ``sys.stderr``: exceptions that nothing caught, in any thread; those that Python can
+only report; warnings; and lines that are printed. This stays so until the process ends, because some of them come last.
+Only bytes that other processes, or code that is not Python, write to the descriptor stay as they are.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ class LineStream(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """UTF-8, that of the bytes it takes."""
+        """UTF-8, the encoding of the bytes that it takes."""
         return "utf-8"
 
     def writable(self) -> bool:

@@ -30,7 +30,7 @@ class ITimerSpec(ctypes.Structure):
 def send_later(number: int, seconds: int) -> Callable[[], object]:
     """Have the kernel send this process a signal after some seconds; return a function that calls it off.
 
-    It works on Linux alone; elsewhere it does nothing.
+    It works only on Linux; elsewhere it does nothing.
     """
     with suppress(AttributeError, OSError, TypeError):
         library, timer = ctypes.CDLL(None), ctypes.c_void_p()

@@ -55,7 +55,7 @@ class Lookout:
         self.decided: Callable[[Newcomer], object] = decided
         self.most: int = most
         self.half_closed: set[Newcomer] = set()
-        """Those that count as such."""
+        """The peers that have shut their side and wait for an answer."""
 
     def over(
         self, newcomer: Newcomer, steps: Coroutine[object, object, ResultT], *, half_closed: bool = False

@@ -84,7 +84,7 @@ def name_of(host: str) -> frozenset[str]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bound:
-    """A listening socket, and the settings of its own by which its newcomers are received."""
+    """A listening socket, and its own settings for newcomers."""
 
     sock: socket.socket
     hosts: Collection[str] | None = None
@@ -173,7 +173,7 @@ class Acceptor:
                 self._complain(error)
                 await trio.sleep(PAUSE)
                 return False
-            # Else the newcomer went away again: ECONNABORTED and its kin (accept(2)).
+            # Else the newcomer went away again: ECONNABORTED and the like (accept(2)).
             return error.errno != errno.EBADF
         sock.setblocking(False)
         self._welcome(sock, peer_address(address), not self._emptied)

@@ -1,7 +1,7 @@
 """A port of its own for the page of metrics and the health checks.
 
-It is open from before the resources start until the last client has gone, so that a start that hangs and a drain can
-be seen. Its newcomers are admitted like all others, by the same limits of time and size, but they count in no number.
+It is open from before the resources start until the last client has gone, so that a start that hangs and a drain can be
+seen. Its newcomers are admitted like all others, by the same limits of time and size, but no number counts them.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class MetricsPort:
 
 @contextmanager
 def metrics_port(options: ServeOptions, worker: Worker | None = None) -> Iterator[MetricsPort | None]:
-    """Bind the port that the options of a server ask for, if they do; close it at the end.
+    """Bind the port that the options of a server name, if they name one; close it at the end.
 
     A worker has it from its supervisor, and shares it with the others.
 

@@ -18,7 +18,7 @@ __all__ = ["SILENT", "Neighbors", "Report"]
 SILENT = 2.5
 """Seconds without a report after which a server counts as gone."""
 GIVEN = 2.0
-"""Seconds for which a partition that was given to a server is left to it."""
+"""Seconds for which the others leave a partition to the server that got it."""
 LONGEST_NAME = 300
 NOBODY = 0.0, ""
 MOST = 2_000
@@ -120,7 +120,7 @@ class Neighbors:
         return [report for at, report in self._reports.values() if at >= earliest]
 
     def takers(self, partition: int) -> list[Report]:
-        """Return those that would take a partition."""
+        """Return the reports of servers that would take a partition."""
         return [one for one in self.all() if not one.leaving and slot_of(partition, one.count) == one.slot]
 
     def hears(self, node: str) -> bool:

@@ -102,7 +102,7 @@ class Newcomer:
         self.request: Request | None = None
         """Its request, once that is whole."""
         self.error: BaseException | None = None
-        """The reason for which it was not let in at once; its task raises it again, and answers."""
+        """The error that kept it from being let in at once; its task raises it again, and answers."""
         self.head_received: bool = False
         self.for_page = False
         """Whether it asks for a page, not for a WebSocket."""
@@ -268,7 +268,7 @@ class Newcomer:
 
         Args:
             max_head: Bytes of its head at most.
-            proxies: The proxies whose word about the client counts; None for none.
+            proxies: The proxies that can name the client; None for none.
 
         Raises:
             Reject: If the bytes that came with the PROXY header are refused.

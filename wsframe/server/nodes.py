@@ -66,7 +66,7 @@ class Nodes:
         self._heard: dict[str, tuple[float, dict[str, Any]]] = {}
         self._asked_at = -inf
         self._question_at = -inf
-        """When somebody has asked: the answers are for all."""
+        """The time of the last question: its answers are for all."""
         self._told_at = -inf
         topics.interest.hear(TOPIC, self._take)
 

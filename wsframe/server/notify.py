@@ -87,7 +87,7 @@ class Notifier:
 
 
 def connected(address: str) -> socket.socket | None:
-    """Return a socket that leads to the manager; None with a line in the log if there is no way."""
+    """Return a socket that leads to the manager; None, with a line in the log, if that is impossible."""
     if not address.startswith(("/", "@")) or not hasattr(socket, "AF_UNIX"):
         complain(address, "only paths and abstract names of unix sockets are supported")
         return None
@@ -107,7 +107,8 @@ def complain(address: str, reason: str | None) -> None:
 
 
 def watchdog_interval(environment: Mapping[str, str]) -> float | None:
-    """Return the seconds between two messages to the watchdog: half of those it waits; None where there is none."""
+    """Return the seconds between two messages to the watchdog: half of the time that it waits; None without a
+    watchdog."""
     microseconds = whole_number(environment.get("WATCHDOG_USEC", ""), LONGEST)
     meant = environment.get("WATCHDOG_PID", "") in ("", str(os.getpid()), str(main_pid.get(0)))
     return microseconds / 2_000_000 if meant and microseconds else None

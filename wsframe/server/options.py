@@ -183,7 +183,7 @@ class ServeOptions:
     to everybody who reaches it, so bind another address only in a network that you trust."""
     backplane: Backplane | str | None = option(None, then=check.check_backplane, shown=False)
     """The link to other servers of the service: topics then reach the subscribers of all of them. Default None: they
-    reach this server's. A backplane, the path of a relay's socket, or a URL as for
+    reach only the subscribers of this server. A backplane, the path of a relay's socket, or a URL as for
     :class:`~wsframe.backplane.RedisBackplane` or :class:`~wsframe.backplane.PostgresBackplane`. With several workers
     the relay between them has the one connection to the engine of a URL; a backplane connects in each worker. The URL
     can have a password, so it is not part of the ``repr``."""

@@ -25,7 +25,7 @@ __all__ = ["OrphanGuard", "end_worker"]
 logger: Log = log_for(__name__)
 
 GRACE = 5.0
-"""Seconds beyond the drain, as a supervisor gives them."""
+"""Seconds after the drain, as many as a supervisor gives."""
 TELL_WITHIN = 1.0
 """Seconds for the line in the log."""
 
@@ -54,12 +54,12 @@ class OrphanGuard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """End: the loop has turned."""
+        """Stop watching: the loop has turned."""
         self._over.set()
 
     def _wait(self) -> None:
         poll = select.poll()
-        poll.register(self._link.fileno(), 0)  # it shows the end alone
+        poll.register(self._link.fileno(), 0)  # only the end is of interest
         while not poll.poll(1000):
             if self._over.is_set():
                 return

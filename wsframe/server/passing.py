@@ -5,9 +5,9 @@ worker, its descriptor goes through the door of that one, which admits it from t
 accepted it. From then on nothing is in between, except for newcomers with TLS (``forwarding``).
 
 Nothing here waits for another worker. Where a door has no room, its worker is frozen, starting, or has as many
-newcomers as it takes: a newcomer is parked until its handshake is due. It does not count among those under way, so that
-one worker that is late keeps nobody from the others, but takes a place of the service; the last places are for
-newcomers of other workers. A newcomer is passed once: it never comes from a door and goes through another.
+newcomers as it takes: the newcomer is parked until its handshake is due. It does not count among those under way, so
+that a late worker does not block the others, but it takes a place of the service; the last places are for newcomers of
+other workers. A newcomer is passed once: it never comes from a door and goes through another.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ class LowWater:
         self.works: bool = sock.family != getattr(socket, "AF_UNIX", None)
 
     async def beyond(self, count: int) -> None:
-        """Wait for more than that many bytes, or for the end."""
+        """Wait for more than this many bytes, or for the end."""
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count + 1)
         self._set = True
         await wait_readable(self._sock)
@@ -308,7 +308,7 @@ class Taker:
         """Take one newcomer; return whether another one can be there.
 
         Raises:
-            EOFError: If there can be none any more.
+            EOFError: If none can come any more.
         """
         try:
             found = take(self._door)

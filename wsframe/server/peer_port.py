@@ -36,7 +36,7 @@ __all__ = ["BUFFER", "BUSY", "MINE", "NOT_MINE", "SILENCE", "PeerPort", "PeerSoc
 logger: Log = log_for(__name__)
 
 MINE, NOT_MINE, BUSY = b"\x01", b"\x00", b"\x02"
-"""The answers: BUSY is that of an owner without room, which is to be asked again."""
+"""The answers. BUSY comes from an owner without room: ask it again."""
 BUFFER: Final = 65536
 """Bytes of each buffer in the kernel, on both sides: bytes that a client has not taken wait in its owner's outbox."""
 BACKLOG: Final = 1024
@@ -49,7 +49,7 @@ WITHIN: Final = 2.0
 SILENCE: Final = 5.0
 """Seconds of silence after which the kernel looks whether the other server is there, and for its answer.
 
-Neither side has TCP_USER_TIMEOUT: each of them waits for as long as a client or a hook beyond the other one does.
+Neither side has TCP_USER_TIMEOUT: each waits for as long as the client or the hook behind the other one.
 """
 GENERATIONS: Final = 2
 """Generations of a worker that can listen at the same time, in a rolling restart."""
@@ -94,7 +94,7 @@ def bind_first(host: str | None, ports: Sequence[int]) -> Sequence[socket.socket
 def peer_socket(cluster: Cluster, worker: Worker | None) -> Iterator[PeerSocket]:
     """Bind the peer port of a server, and close it at the end.
 
-    A port that is given is that of worker 0; the others have those that follow, and again as many are for the next
+    A given port is for worker 0; the following ones are for the other workers, and again as many for the next
     generation of a rolling restart.
 
     Raises:
@@ -153,7 +153,7 @@ class PeerPort:
         return sum(sock.fileno() != -1 for sock in self._open)
 
     def close(self) -> None:
-        """Listen no longer: others learn at once that this server takes nobody."""
+        """Stop listening: others learn at once that this server takes nobody."""
         close_sockets([self._place])
 
     def has_room(self) -> bool:
@@ -173,7 +173,7 @@ class PeerPort:
         self._is_proved(oldest)
 
     def _is_proved(self, newcomer: Newcomer) -> None:
-        """Count a connection no longer: its header has come, or it has ended."""
+        """Stop counting a connection: its header has come, or it has ended."""
         if self._unproved.pop(newcomer, None) is not None:
             self._room.ring()
 
@@ -191,7 +191,7 @@ class PeerPort:
             await acceptor.run()
 
     async def _receive(self, newcomer: Newcomer) -> None:
-        """Receive the header of a connection, and answer it; an error costs this connection alone."""
+        """Receive the header of a connection, and answer it; an error costs only this connection."""
         scope = self._unproved.get(newcomer) or trio.CancelScope()
         scope.deadline = trio.current_time() + WITHIN
         try:

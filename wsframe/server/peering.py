@@ -104,7 +104,7 @@ class Peering:
         tenure: Names the server that has a partition.
         messages: Lead to the other servers.
         cluster: The settings.
-        admission: Admits those that are taken, and has this carry the others.
+        admission: Admits the newcomers that are taken, and passes the others to this.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class Peering:
     async def _has_room(self, newcomer: Newcomer) -> bool:
         """Wait for a moment until a newcomer of another server can be under way here; return whether it can.
 
-        Those whose request does not come are refused. The other server asks again, and lets no more come for now.
+        It refuses newcomers whose request does not come. The other server asks again, and sends no more for now.
         """
         pending = self._admission.pending
         if pending.has_room():

@@ -33,14 +33,14 @@ class Pending:
     def __init__(self, most: int) -> None:
         self.most = most
         self.under_way: dict[Newcomer, None] = {}
-        """In the order in which they arrived, or came back."""
+        """The newcomers under way, in the order in which they arrived or came back."""
         self.away: dict[Newcomer, None] = {}
-        """Those that wait for something else, and have a place."""
+        """The newcomers that wait for something else, and have a place."""
         self._back: dict[Newcomer, trio.Event] = {}
-        """Those of them that wait for room."""
+        """Newcomers of these that wait for room."""
         self._fewer = Doorbell()
         self.rooms: list[Doorbell] = []
-        """Rung when there is room for newcomers again, for those who accept."""
+        """Rung when there is room for newcomers again, for the tasks that accept."""
 
     def has_room(self) -> bool:
         """Return whether the server can take on another newcomer."""
@@ -49,7 +49,7 @@ class Pending:
     def make_room(self) -> None:
         """Refuse the newcomers that take too long over their requests.
 
-        Honest ones are in within milliseconds. All slow ones are refused in one step, because many more can follow.
+        Honest ones are in within milliseconds. It refuses all slow ones in one step, because many more can follow.
         """
         late = trio.current_time() - PATIENCE
         for newcomer in self.under_way:

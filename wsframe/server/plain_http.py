@@ -145,7 +145,7 @@ class PlainHttp:
             The head of the answer, and the response whose content follows it, if any does.
 
         Raises:
-            Reject: The handler's own, or one that is raised before it is asked.
+            Reject: One that the handler raises, or an earlier one.
             Gone: If the peer goes before its request is whole.
         """
         if self._budget.exceeded:

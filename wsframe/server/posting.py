@@ -62,7 +62,7 @@ class Posting:
         self._topics.interest.hear(topic_of(partition, self.service), self._take)
 
     def end(self, partition: int) -> None:
-        """Take the posts for a partition no longer."""
+        """Stop taking the posts for a partition."""
         self._topics.interest.unhear(topic_of(partition, self.service))
 
     def post(self, path: str, message: str | bytes) -> bool:
@@ -101,7 +101,7 @@ def topic_of(partition: int, service: str = "") -> str:
 
 
 def service_of(worker: Worker | None) -> str:
-    """Return a name of the service that a worker belongs to, the same in all of its workers alone."""
+    """Return a name of the service that a worker belongs to, the same in all of its workers and nowhere else."""
     if worker is None:
         return ""
     named = f"{socket.gethostname()} {worker.supervisor} {worker.folder}"

@@ -1,10 +1,10 @@
 """A worker that leaves its partitions to its successor, in a rolling restart.
 
 A partition is left in one step, in jittered order over ``timeouts.drain``: from then on its newcomers wait in the
-successor. First comes all that waits for peers: lives that define ``hand_over`` go on while clients in the middle of a
-message are waited for, and the clients of all others are closed 1012. Then lives are packed (``hooks/hand_over``), and
-every ``running()`` of the partition is left. Then the packed lives are offered to the successor, and at last the
-supervisor is told that the partition is over.
+successor. First come all waits for peers: lives that define ``hand_over`` go on while they wait for clients in the
+middle of a message, and the clients of all others are closed 1012. Then lives are packed (``hooks/hand_over``), and
+every ``running()`` of the partition is left. Then the successor gets an offer of the packed lives, and at last the
+supervisor hears that the partition is over.
 
 An offer is one conversation for each partition (``workers/socket_exchange``), whose socket the successor gets through
 the *lineage*, a pair of sockets that the supervisor has made. Its messages:
@@ -124,7 +124,7 @@ async def leave_lives(
 
 
 def nowhere(life: Listener) -> None:
-    """Return the address of lives that nobody goes on with."""
+    """Return no address: nobody goes on with these lives."""
 
 
 class Leaver:
@@ -147,7 +147,7 @@ class Leaver:
         self._giving = None if self._address is None else HandOver(life, reactor)
 
     async def prepare(self) -> None:
-        """Do all that needs a wait for peers: clients that go along are served until every life is so far."""
+        """Do all that needs a wait for peers; clients that go along are served until every life is ready."""
         if self._giving is not None:
             await self._giving.settle()
         else:
@@ -214,7 +214,7 @@ class Offer:
             self._end(exchange)
 
     def _end(self, exchange: SocketExchange) -> None:
-        """Let no answer come any more, and take those that have come."""
+        """Refuse later answers, and take those that have come."""
         try:
             exchange.cut()
             while (received := exchange.receive_now()) is not None:

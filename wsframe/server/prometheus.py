@@ -19,7 +19,7 @@ from wsframe.server.figures import FAMILIES, Family, worker_labels
 __all__ = ["MetricsCollector", "page"]
 
 WRITTEN = frozenset({"", "0.0.1", "0.0.4", "1.0.0"})
-"""The versions of either format that can be asked for."""
+"""The versions of each format that a client can ask for."""
 NEVER = pattern(r"0(?:\.0{0,3})?")
 """The weight of a media type that is not acceptable (RFC 9110 section 12.4.2)."""
 
@@ -74,7 +74,8 @@ def metric(name: str, family: Family, numbers: Mapping[tuple[str, ...], float | 
 def understood(accept: str) -> str:
     """Return an Accept with the media types of it that prometheus-client writes, as ``choose_encoder`` reads them.
 
-    That knows no quotation marks and no ``q=0``, raises for a version of letters, and claims to write each newer one.
+    That function knows neither quotation marks nor ``q=0``, raises for a version of letters, and claims to write each
+    newer one.
     """
     kept = []
     for element in accept.split(","):

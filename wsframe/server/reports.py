@@ -22,7 +22,7 @@ logger: Log = log_for(__name__)
 TOPIC: Final = f"{OWN}owners"
 EVERY = 1.0
 OFTEN = 0.05
-"""Seconds between two reports at least."""
+"""The least seconds between two reports."""
 
 
 class Reports:
@@ -46,7 +46,7 @@ class Reports:
         """Called when another server asks all to give partitions away."""
 
     def tell(self, **fields: Any) -> None:
-        """Report now, with some fields of the report in another way."""
+        """Report now, with other values in some fields."""
         self._topics.interest.tell(TOPIC, replace(self._made(), **fields).encoded())
 
     async def until_reached(self) -> None:

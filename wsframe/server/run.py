@@ -248,11 +248,11 @@ def run(
 ) -> None:
     """Serve until SIGINT or SIGTERM; blocks, and starts trio itself.
 
-    The first signal drains, a second one cancels everything that still runs; a process that has not left
-    this function a second later, because a hook blocks it or cannot be cancelled, ends by that signal's
-    default action. SIGHUP reads ``certificates`` again; without them it keeps its default action. In another
-    thread than the main one, signals stay those of the program, and ``server.close()`` ends the server, from any
-    thread. If logging is not configured, wsframe's log goes to stderr in the meantime.
+    The first signal drains, a second one cancels everything that still runs; a process that has not left this function
+    a second later, because a hook blocks it or cannot be cancelled, ends by that signal's default action. SIGHUP reads
+    ``certificates`` again; without them it keeps its default action. In another thread than the main one it leaves
+    signals to the program, and ``server.close()`` ends the server, from any thread. If logging is not configured,
+    wsframe's log goes to stderr in the meantime.
 
     Args:
         registry: As for :func:`serve`.

@@ -29,7 +29,7 @@ class Seat:
     def __init__(self) -> None:
         self._joined = self._reserved = False
         self.kept: bool = False
-        """Whether both are left to the client."""
+        """Whether the client keeps both."""
 
     def __enter__(self) -> Self:
         """Begin without either."""
@@ -43,7 +43,7 @@ class Seat:
             self.give_back()
 
     def give_back(self) -> None:
-        """Give back both, as far as they were taken and are not given back already."""
+        """Give back both, if they were taken and are not given back already."""
         reserved, joined = self._reserved, self._joined
         self._reserved = self._joined = False
         if reserved:

@@ -40,7 +40,7 @@ __all__ = [
 ]  # fmt: skip
 
 LARGEST_HEAD: Final = 65536
-"""A newcomer is passed with its head unread in its socket, which has to hold it."""
+"""A newcomer is passed with its head unread in its socket, so the socket has to hold the head."""
 SPARE: Final = 256
 """Descriptors beside those of clients: newcomers, doors, files of the program."""
 
@@ -77,7 +77,7 @@ class Service:
 
 
 def worker_count(workers: object) -> int:
-    """Return the number of workers that an option means: one for each processor for ``"auto"``.
+    """Return the number of workers for an option; ``"auto"`` stands for one for each processor.
 
     Raises:
         TypeError, ValueError: For another value than a whole number from 1 on.
@@ -110,7 +110,7 @@ def check_service(capacity: Capacity, *, tls: bool, debug: bool) -> None:
 
 
 def check_times(timeouts: Timeouts) -> None:
-    """Refuse times without an end: a supervisor waits for its workers to leave, and so does the next one.
+    """Refuse infinite times: a supervisor waits for its workers to leave, and so does the next one.
 
     Raises:
         ValueError: For one of them.

@@ -33,7 +33,7 @@ class ServerThread:
         self._started: SimpleQueue[Server | None] = SimpleQueue()
         # One that hangs must not keep the program from its end.
         self._thread = Thread(target=self._run, name="wsframe server", daemon=True)
-        # Python 3.11 takes a thread for ended when its join is interrupted, so that no other join waits.
+        # When its join is interrupted, Python 3.11 takes a thread for ended, and no other join waits.
         self._over = Event()
         self.error: BaseException | None = None
         """The error that ended the server, if any did."""
@@ -62,7 +62,7 @@ class ServerThread:
         """Start the thread and wait until the server accepts.
 
         Raises:
-            BaseException: The one that kept it from that.
+            BaseException: The error that prevented that.
         """
         try:
             self._thread.start()  # waits for the thread, which can have come far before this one goes on
@@ -101,10 +101,10 @@ def serving(
 ) -> Iterator[Server]:
     """Serve in a thread while the body of a ``with`` runs; the server drains when it is left.
 
-    For programs that do not run on trio: a script, a notebook, a test, a WSGI or asyncio application. The hooks run
-    in that thread. Other threads reach a resource with :meth:`Resource.post_from_thread`, and the methods of the
+    For programs that do not run on trio: a script, a notebook, a test, a WSGI or asyncio application. The hooks run in
+    that thread. Other threads reach a resource with :meth:`Resource.post_from_thread`, and the methods of the
     :class:`Server` but :meth:`~Server.closed`. Entering waits until the server accepts, leaving until it has ended.
-    Signals stay those of the program: Ctrl-C in the body leaves it, a second one cuts the drain short.
+    Signals stay with the program: Ctrl-C in the body leaves it, a second one cuts the drain short.
 
     Args:
         registry: As for :func:`serve`.
@@ -117,7 +117,7 @@ def serving(
     Raises:
         OSError: If the address cannot be bound.
         TypeError, ValueError: For options as in :func:`serve`.
-        RuntimeError: Where trio runs, which the wait would keep from running; there it is :func:`open_server`.
+        RuntimeError: Where trio runs, which the wait would block; use :func:`open_server` there.
 
     An error that ends the server, such as a SystemExit of a hook, is raised when the body is left, unless the
     body has raised one.

@@ -1,8 +1,7 @@
 """Obeying SIGINT and SIGTERM, also while a hook keeps the event loop.
 
-A thread hears of the signals: the first one drains, the second hurries, and if the server
-has not ended a second later, or cannot, the process ends as if it had never attended to
-that signal. Its wait status then shows it.
+A thread hears of the signals: the first one drains, the second hurries, and if the server has not ended a second later,
+or cannot, the process ends by the signal's default action, which its wait status shows.
 
 Where code that is not Python holds the interpreter's lock, such as an endless regular
 expression, the thread cannot run. Such code can look for signals: the kernel sends one more,
@@ -88,7 +87,7 @@ class Attention:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """End, with the thread, and let signals do again as they did."""
+        """End, with the thread, and put back the former handlers."""
         if self in attending:  # else it is left in a child
             attending.remove(self)
         self._put_back(self._previous_wire)
@@ -167,7 +166,7 @@ class Forking(threading.local):
     mask: set[signal.Signals | int] | None = None
 
     def before(self) -> None:
-        """Keep them back in this thread, and so in the child."""
+        """Block them in this thread, and so in the child."""
         if attending:
             self.mask = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
 
@@ -187,7 +186,7 @@ class Forking(threading.local):
 
 
 attending: list[Attention] = []
-"""The ones that are entered."""
+"""The objects that are entered."""
 
 if hasattr(os, "register_at_fork"):
     forking: Forking = Forking()

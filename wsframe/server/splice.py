@@ -3,8 +3,8 @@
 A proxy before the servers can make them rare. If it says that it can, by a header field of a request that comes from a
 trusted proxy, the answer names the owner, and the proxy asks there (nginx: ``X-Accel-Redirect``). Splices remain: the
 server that has accepted the newcomer dials the peer port of the owner (``peer_port``), which answers whether it has the
-partition before it gets a byte of the client. If not, this server asks the engine once for the owner of now; a second
-refusal is a 503. An owner that leaves the partition after it has said yes ends without an answer, and the owner of now
+partition before it gets a byte of the client. If not, this server asks the engine once for the present owner; a second
+refusal is a 503. An owner that leaves the partition after it has accepted ends without an answer, and the present owner
 gets the same request. While a partition is given to another server, newcomers wait here for its next owner. From then
 on a pump carries the connection.
 """
@@ -53,9 +53,9 @@ PATIENCE: Final = 0.9
 LOOK: Final = 1.0
 """Seconds between two looks whether the owners of the connections have changed."""
 SHARE: Final = 0.2
-"""Share of newcomers that is spliced, above which the log says so."""
+"""The log warns when a larger share of newcomers is spliced."""
 ENOUGH: Final = 50
-"""Newcomers that have to have come before it does."""
+"""The fewest newcomers for that warning."""
 COUNTED_FOR: Final = 60.0
 ASKS: Final = "x-wsframe-proxy"
 """The header field by which a proxy says that it asks the owner itself, and how."""
@@ -101,7 +101,7 @@ class Splices:
         self._where: dict[Pump, tuple[int, str]] = {}
         """The partition and the server of each."""
         self._full: set[str] = set()
-        """Servers to which there are as many as can be."""
+        """Servers to which no more connections are possible."""
         self._here = self._away = 0
         """Newcomers of the last minute that belonged here, and that did not."""
         self.spliced: int = 0
@@ -137,7 +137,7 @@ class Splices:
         """Carry a newcomer to its owner; return False if it belongs here, or nobody knows where.
 
         Raises:
-            Reject: 503 if its owner does not take it; that of a request which is wrong.
+            Reject: 503 if its owner does not take it; another status for a wrong request.
             MalformedProxyHeader: For a wrong PROXY header.
             OSError: If its TLS handshake fails, or its connection breaks.
         """
@@ -257,7 +257,7 @@ class Splices:
         """Connect to an owner; return None if it does not have the partition, or cannot be reached.
 
         Raises:
-            Reject: 503 if it has as many connections of this server as there can be, or too many wait for it.
+            Reject: 503 if no more connections to it are possible, or too many newcomers wait for it.
         """
         if self._to[node] >= MOST_SPLICED or self._carried.full:
             self._complain(node)

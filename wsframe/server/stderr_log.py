@@ -174,7 +174,7 @@ class StderrLog(logging.Handler):
 
 @contextmanager
 def shown_on_stderr(least: LogLevel | None = None, handler: logging.Handler | None = None) -> Iterator[None]:
-    """Show wsframe's log on stderr if nobody has configured logging.
+    """Show wsframe's log on stderr if logging is not configured.
 
     Args:
         least: The least severe level to show; None for INFO, or the level that the logger has.

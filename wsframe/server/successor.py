@@ -66,7 +66,7 @@ class Successor:
         reactor: Gets the clients.
         places: Get theirs.
         begin: Has the lives of a partition begin here, or raises OtherSideGone.
-        join: Returns the life at an address, started if need be, with one member more.
+        join: Returns the life at an address, started if it does not run, and counts one more member.
         welcome: Takes messages about newcomers; None to take none.
     """
 
@@ -199,7 +199,7 @@ def sockets_of(received: Received) -> list[socket.socket]:
 
 
 def told(exchange: SocketExchange, document: object) -> bool:
-    """Tell the giver something; return False if it cannot hear it any more."""
+    """Send the giver a message; return False if it cannot receive it any more."""
     try:
         return exchange.send_now(document)
     except OtherSideGone:

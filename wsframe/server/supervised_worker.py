@@ -116,14 +116,14 @@ class Duty:
         self._drain.ask(code, lame_duck)
 
     async def until_welcome(self) -> None:
-        """Say that the server is ready, and wait until it can accept."""
+        """Report that the server is ready, and wait until it can accept."""
         row = self.worker.row
         row.pid, row.generation, row.ready = os.getpid(), self.worker.generation, 1
         self._control.say("ready")
         await self._welcome.wait()
 
     def say_over(self, partitions: Collection[int]) -> None:
-        """Say that partitions have been left."""
+        """Report that partitions have been left."""
         self._control.say("over", partitions=list(partitions))
 
     async def belong(self, generation: Generation) -> None:
@@ -149,7 +149,7 @@ class Duty:
         self.generation.end_lineage()
 
     async def run(self) -> None:
-        """Beat, say and obey until cancelled."""
+        """Beat, report and obey until cancelled."""
         with self._guard():
             async with ProtectedNursery() as nursery:
                 nursery.start_soon(self._beat)

@@ -45,15 +45,16 @@ PARTITION_OF: Final = {key: partition for partition, key in enumerate(KEYS)}
 LOOK = 0.5
 """Seconds between two looks for partitions that nobody has, and between two requests for one that was refused."""
 OFTEN = 0.05
-"""Seconds between two requests at least, however many newcomers ask."""
+"""The least seconds between two requests, however many newcomers ask."""
 LISTEN = 0.5
 """Seconds in which a server that starts listens to the others before it acquires the partitions nobody asked for."""
 SECOND = 0.25
-"""Seconds for which a server leaves a free partition to the one that is to have it."""
+"""Seconds for which a server leaves a free partition to its preferred owner."""
 JITTER = 0.1
 PATIENCE = 2.5
 GOING = 0.05, 0.4
-"""Seconds between two looks for the next owner of a partition, by chance: all that wait for it dial it then."""
+"""The bounds of the random seconds between two looks for the next owner of a partition: all newcomers that wait dial it
+then."""
 CLAIMED = 2.0
 """Seconds for which others leave a partition to the next generation of a worker."""
 
@@ -177,7 +178,7 @@ class Tenure:
     async def look_again(self, partition: int) -> str:
         """Ask the engine for the server that has a partition, and acquire it if nobody has it.
 
-        The next owner of a partition that is given away is waited for: the engine still names the last one.
+        It waits for the next owner of a partition that is given away: the engine still names the last one.
         """
         while True:
             while self._goes(partition) and not self.holder_of(partition):  # noqa: ASYNC110
@@ -384,7 +385,7 @@ class Tenure:
 
 
 def tokens_of_dead(tokens: FencingTokens, partitions: Iterable[int], placement: Placement) -> dict[int, int]:
-    """Return the tokens of leases that a process of this slot has left behind, of partitions that are not owned here.
+    """Return the tokens of leases that an ended process of this slot has left, for partitions that are not owned here.
 
     It has been reaped: a worker starts after that, or has its partitions from the supervisor.
     """

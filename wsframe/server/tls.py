@@ -41,7 +41,7 @@ class Contexts:
         self._by_name = {name: context for context, facts in reversed(contexts) for name in facts.names}
 
     def choose(self, name: str) -> ssl.SSLContext:
-        """Return the context for a name; the first for one that no certificate is for."""
+        """Return the context for a name; the first one if no certificate has the name."""
         wildcard = f"*.{name.partition('.')[2]}"  # RFC 6125 section 6.4.3: it stands for one label
         return self._by_name.get(name) or self._by_name.get(wildcard) or self.first
 
@@ -85,7 +85,7 @@ class ServerTLS:
 
     @property
     def changed(self) -> bool:
-        """Whether the files are others than those read last."""
+        """Whether the files differ from those read last."""
         return self.signature() != self._read
 
     def reload(self) -> bool:

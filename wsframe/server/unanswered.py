@@ -44,7 +44,7 @@ class Unanswered:
 
     def __init__(self) -> None:
         self.seats: dict[Newcomer, Seat] = {}
-        """Of those about which a resource is asked."""
+        """The newcomers about which a resource is asked."""
 
     def vacate(self) -> None:
         """Give back the seats of those that are late: no life waits for user code that takes no cancellation."""

@@ -61,7 +61,7 @@ class Watchdog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """End, with the thread."""
+        """Stop, with the thread."""
         self._over.set()
         self._turned.set()
         self._thread.join(0.5)  # no longer: it can be waiting for a handler of the log
