@@ -5,6 +5,7 @@ from __future__ import annotations
 import trio
 import trio.testing
 
+from tests.patience import PATIENCE
 from wsframe.backplane.envelope import EVERY_TOPIC, KEPT, MARK, PLAIN, body_of
 from wsframe.backplane.interface import History
 from wsframe.backplane.numbering import MOST_TOPICS
@@ -147,7 +148,7 @@ def test_marks_of_connections_that_are_never_used_are_bounded() -> None:
 async def test_all_that_wait_for_the_end_of_a_batch_go_on() -> None:
     publications = Publications()
     publications.put("n", "t", b"", None)
-    with trio.fail_after(5):
+    with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             for _ in range(3):
                 nursery.start_soon(publications.sent)

@@ -15,6 +15,7 @@ from websockets.typing import Subprotocol
 
 import wsframe
 from tests.integration.conftest import Tls
+from tests.patience import PATIENCE
 from wsframe import ConnectionClosed, Deflate, Limits, connect
 
 
@@ -25,7 +26,7 @@ def echo(connection: ServerConnection) -> None:
             connection.close(4001, "as you wish")
         elif message == "ping":
             waiter = connection.ping("there?")
-            connection.send(f"pong: {waiter.wait(10)}")
+            connection.send(f"pong: {waiter.wait(PATIENCE)}")
         elif message == "fragments":
             connection.send(["in ", "three ", "parts"])
         else:
