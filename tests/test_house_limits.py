@@ -128,7 +128,7 @@ def test_docstrings_and_plain_properties_are_not_counted() -> None:
 
 PRIVATE_TO_THE_PACKAGE = {
     "Client": "_context _drop _encoder _id _link _note_end _outbox _resource _work",
-    "Reject": "_ours _reason",
+    "Reject": "_maker _ours _reason",
     "Request": "_head _parsed",
     "Resource": "_listener _wsframe_hooks",
     "Server": "_internals",

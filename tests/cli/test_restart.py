@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,9 @@ def test_the_command_waits_for_the_end_and_says_why_not(tmp_path: Path, capsys: 
         (["1", "--admin", "x"], "give the process of the supervisor, or --admin PATH"),
         (["--admin", "/nowhere/admin"], "nobody answers at /nowhere/admin"),
         (["999999999"], "cannot restart process 999999999: No such process"),
+        (["99999999999999999999"], "cannot restart process 99999999999999999999: No such process"),
+        (["0"], "cannot restart process 0: a process has a number from 1"),
+        (["-1"], "cannot restart process -1: a process has a number from 1"),
     ],
 )
 def test_mistakes_are_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,6 +113,33 @@ def test_mistakes_are_one_line(arguments: list[str], words: str, capsys: pytest.
     told = capsys.readouterr().err
     assert words in told
     assert told.count("\n") == 1
+
+
+def test_only_a_supervisor_gets_the_order_and_others_lead_to_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "restarts.py").write_text(TARGET)
+    with service(tmp_path, *SERVE) as running:
+        running.until("Serving at")
+        supervisor = running.process.pid
+        for worker in running.workers():
+            assert main(["restart", str(worker)]) == 2
+            assert capsys.readouterr().err == (
+                f"wsframe: process {worker} is not the supervisor of a service: "
+                f"it is one of those that process {supervisor} supervises, so give {supervisor}\n"
+            )
+        assert main(["restart", str(os.getpid())]) == 2
+        assert f"it has started process {supervisor}, which is one, so give {supervisor}" in capsys.readouterr().err
+        assert main(["restart", str(supervisor)]) == 0
+        running.until("all workers have been restarted")
+
+
+def test_a_process_of_another_program_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    with subprocess.Popen(["sleep", "600"]) as other:
+        assert main(["restart", str(other.pid)]) == 2
+        assert f"process {other.pid} is not the supervisor of a service: give that of" in capsys.readouterr().err
+        other.terminate()
+        assert other.wait(PATIENCE) == -signal.SIGTERM
 
 
 def test_a_program_that_cannot_start_leaves_the_old_workers_alone(tmp_path: Path) -> None:

@@ -101,3 +101,28 @@ async def test_changes_are_reported_until_they_are_no_longer_watched() -> None:
     registries.unwatch(changed)
     one.unregister("/")
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ("/chat/", "no resource at '/chat/'; there is one at '/chat'"),
+        ("//chat//", "no resource at '//chat//'; there is one at '/chat'"),
+        ("/list", "no resource at '/list'; there is one at '/list/'"),
+        ("/rooms/a/", "no resource at '/rooms/a/'; there is one at '/rooms/{name}'"),
+        ("/caf%c3%a9/", "no resource at '/caf%c3%a9/'; there is one at '/caf%C3%A9'"),
+        ("/chat/x", "no resource at '/chat/x'"),
+        ("/chat'\x1b/", '"/chat\'\\x1b/"'),
+        ("//", "no resource at '//'"),
+    ],
+)
+def test_a_path_that_misses_one_by_slashes_alone_is_told_it(asked: str, reason: str) -> None:
+    mine, others = Registry(), Registry()
+    mine.register("/chat", Resource())
+    others.register("/list/", Resource())
+    others.register("/rooms/{name}", Resource())
+    others.register("/café", Resource())
+    others.register_dispatcher(lambda request: pytest.fail("dispatchers are not asked"))
+    refusal = Registries([mine, others]).refusal(request(asked))
+    assert refusal.status == 404
+    assert reason in refusal.body

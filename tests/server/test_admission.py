@@ -59,6 +59,7 @@ REFUSALS = {
     "POST": (upgrade(start="POST {} HTTP/1.1"), 405, "GET"),
     "plain POST": (upgrade(start="POST {} HTTP/1.1", upgrade=None), 405, "GET"),
     "unknown path": (upgrade("/nowhere?token=s3cret"), 404, "'/nowhere'"),
+    "path with a slash too many": (upgrade("//"), 404, "no resource at '//'; there is one at '/'"),
     "unknown path with CR": (upgrade("/now%0dhere"), 404, "'/now%0dhere'"),
     "asterisk": (upgrade("*"), 400, "malformed request target"),
     "oversized field": (upgrade(x="y" * 20000), 431, "too large"),

@@ -125,6 +125,7 @@ def test_an_address_that_cannot_be_bound_is_told_with_the_address(tmp_path: Path
         with pytest.raises(OSError, match=f"cannot listen at 127.0.0.1:{port}: Address already in use") as caught:
             wsframe.run(Registry(alone=True), port=port)
         assert caught.value.errno is not None
+        assert [one.name for one in caught.traceback][1:] == ["run"], "frames of wsframe would hide the caller's line"
     with pytest.raises(socket.gaierror, match=r"cannot listen at nowhere\.invalid:0: "):
         wsframe.run(Registry(alone=True), host="nowhere.invalid", port=0)
     with pytest.raises(OSError, match=r"^cannot listen at x+: AF_UNIX path too long$"):

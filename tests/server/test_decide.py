@@ -82,6 +82,33 @@ async def test_true_lets_in_and_false_is_403() -> None:
         assert await status(server) == 403
 
 
+@pytest.mark.parametrize(
+    ("room", "reason"),
+    [
+        (Asking(False), "403: Asking.accept_client returned False"),
+        (Asking(Reject(401)), "401: Asking.accept_client returned Reject without a body"),
+        (Raising(Reject()), "403: Raising.accept_client raised Reject without a body"),
+    ],
+)
+async def test_a_refusal_without_a_reason_names_its_maker_in_the_log_alone(
+    room: Asking, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "wsframe")
+    async with serving(room) as server:
+        answer = await ask(server, head("/"))
+    assert answer.endswith(b"\r\n\r\n"), "no body"
+    assert [line.partition(" refused with ")[2] for line in caplog.messages if "refused" in line] == [reason]
+
+
+async def test_a_reject_for_several_resources_names_each(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "wsframe")
+    shared = Reject(404)
+    for kind in (Asking, Raising):
+        async with serving(kind(shared)) as server:
+            assert await status(server) == 404
+    assert ["Asking" in line for line in caplog.messages if "refused" in line] == [True, False]
+
+
 async def test_a_reject_out_of_a_nursery_is_a_reject() -> None:
     async with serving(Asking(ExceptionGroup("a nursery's", [Reject(401)]))) as server:
         assert await status(server) == 401

@@ -73,9 +73,11 @@ async def test_a_late_request_is_decided_about_only_where_user_code_does(
 
     decided: list[Request] = []
 
-    async def noted(accept_client: Callable[[Request], Awaitable[object]], request: Request) -> wsframe.Accept:
+    async def noted(
+        accept_client: Callable[[Request], Awaitable[object]], request: Request, resource: wsframe.Resource
+    ) -> wsframe.Accept:
         decided.append(request)
-        return await decide(accept_client, request)
+        return await decide(accept_client, request, resource)
 
     monkeypatch.setattr("wsframe.server.admission.decide", noted)
     async with open_kit(plain_registry(Asking() if asks else Recorder())) as kit:

@@ -10,7 +10,15 @@ from threading import Thread
 import pytest
 
 from wsframe.workers import runtime
-from wsframe.workers.runtime import SUPERVISOR, WORKERS, Runtime, remove_if_last, runtime_folder, runtime_of
+from wsframe.workers.runtime import (
+    SUPERVISOR,
+    WORKERS,
+    Runtime,
+    is_supervisor,
+    remove_if_last,
+    runtime_folder,
+    runtime_of,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -174,3 +182,15 @@ def test_the_directory_is_that_of_systemd_or_of_the_user_or_a_temporary_one(tmp_
 
 def test_services_with_other_addresses_have_other_directories() -> None:
     assert runtime_folder(["a", "b"], {}) == runtime_folder(["b", "a"], {}) != runtime_folder(["a"], {})
+
+
+def test_a_process_is_a_supervisor_while_it_has_both_locks(folder: str) -> None:
+    assert is_supervisor(os.getpid()) is False
+    with runtime_of(folder) as mine:
+        assert is_supervisor(os.getpid())
+        lock = os.dup(mine.lock)
+    try:
+        assert is_supervisor(os.getpid()) is False  # as a worker, which has inherited one
+    finally:
+        os.close(lock)
+    assert is_supervisor(2**30) is None

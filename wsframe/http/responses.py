@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from copy import copy
 from random import uniform
 from re import compile as pattern
 from typing import Any, Literal, TypeAlias
@@ -11,7 +12,7 @@ from wsframe.exceptions import rebuilt
 from wsframe.http.request import Request
 from wsframe.log import LONGEST_QUOTE, LONGEST_REASON, escaped, quoted
 
-__all__ = ["RETRY_AFTER", "HeaderFields", "HttpHandler", "Reject", "Response", "retry_later"]
+__all__ = ["RETRY_AFTER", "HeaderFields", "HttpHandler", "Reject", "Response", "explained", "retry_later"]
 
 RETRY_AFTER = ("Retry-After", "5")
 """The header field of every 503."""
@@ -47,6 +48,7 @@ class Reject(Exception):
     """
 
     _ours = False
+    _maker = ""
 
     def __init__(self, status: int = 403, headers: HeaderFields = (), body: str = "") -> None:
         self.status: int = checked_status(status, 300, "Reject")
@@ -63,7 +65,7 @@ class Reject(Exception):
     @property
     def _reason(self) -> str:
         """The body for a log line: peer input may be in it, and a line break would forge a line of its own."""
-        return escaped(self.body, LONGEST_REASON if self._ours else LONGEST_QUOTE)
+        return escaped(self.body or self._maker, LONGEST_REASON if self._ours else LONGEST_QUOTE)
 
 
 def refusing(status: int, body: str) -> Reject:
@@ -71,6 +73,15 @@ def refusing(status: int, body: str) -> Reject:
     reject = Reject(status, body=body)
     reject._ours = True
     return reject
+
+
+def explained(reject: Reject, maker: str) -> Reject:
+    """Return a refusal whose log line names its maker if it has no body to give a reason."""
+    if reject.body:
+        return reject
+    named = copy(reject)  # programs raise the same object for several resources
+    named._maker = maker
+    return named
 
 
 class Response:

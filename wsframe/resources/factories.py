@@ -8,7 +8,7 @@ from inspect import signature
 
 from wsframe.http.paths import asked, folded
 from wsframe.http.request import Request
-from wsframe.http.responses import Reject
+from wsframe.http.responses import Reject, explained
 from wsframe.limits import check_number
 from wsframe.log import Log, log_for
 from wsframe.resources.check_attributes import check_choice, check_settings
@@ -126,8 +126,8 @@ def ask(dispatcher: Dispatcher, request: Request) -> Resource | None:
     """
     try:
         resource: object = called(dispatcher, request)
-    except Reject:
-        raise
+    except Reject as refusal:
+        raise explained(refusal, f"{written_name(dispatcher)} raised Reject without a body") from None
     except BaseException as error:
         if not failed(error):
             raise Reject(503, body="server stopping") from None

@@ -7,8 +7,10 @@ from copy import copy
 from re import compile as pattern
 from typing import Any
 
+from wsframe.http.paths import asked
 from wsframe.http.request import NO_PARAMS, Request
-from wsframe.http.responses import Reject
+from wsframe.http.responses import Reject, refusing
+from wsframe.log import quoted
 from wsframe.resources.factories import Factory
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
@@ -83,6 +85,22 @@ class Registries:
             if found is not None:
                 return found[0].resource, found[1]
         return None
+
+    def refusal(self, request: Request) -> Reject:
+        """Make the 404 of a request without a resource; it names a resource that the path misses by slashes alone."""
+        near = self._beside(request.path)
+        hint = f"; there is one at {quoted(near)}" if near else ""
+        return refusing(404, f"no resource at {quoted(request.path)}{hint}")
+
+    def _beside(self, path: str) -> str:
+        """Return the registered path that a path would have with other slashes, or an empty text; ask no dispatcher."""
+        bare = "/" + "/".join(filter(None, path.split("/")))
+        for other in (bare, bare + "/"):
+            for registry in self._registries:
+                found = registry.table.match(asked(other), other)
+                if found is not None:
+                    return found[0].path
+        return ""
 
     def at(self, path: str, request: Request) -> tuple[Resource[Any] | Factory, Request]:
         """Return the target that a client would find at another path, and its request there.

@@ -56,8 +56,8 @@ from wsframe.hooks.tracing import TracedPlace, Tracing
 from wsframe.http import handshake
 from wsframe.http.origins import is_pure
 from wsframe.http.request import Request
-from wsframe.http.responses import Reject, refusing, retry_later
-from wsframe.log import Log, log_for, quoted
+from wsframe.http.responses import Reject, retry_later
+from wsframe.log import Log, log_for
 from wsframe.net.proxy_protocol import MalformedProxyHeader
 from wsframe.net.transport import FAREWELL
 from wsframe.net.trusted_proxies import TrustedProxies
@@ -318,7 +318,7 @@ class Admission:
                     return
         found = self._roster.registries.answer(request)
         if found is None:
-            raise refusing(404, f"no resource at {quoted(request.path)}")
+            raise self._roster.registries.refusal(request)
         registration, params = found
         request.path_params = params or request.path_params
         check_origin(registration.origins, request, request.headers)
@@ -384,7 +384,7 @@ class Admission:
         accept_client: Callable[[Request], Awaitable[Any]] = listener.resource.accept_client
         if self._tracing is not None:
             accept_client = self._tracing.around(type(listener.resource), "accept_client", accept_client)
-        accept = await decide(listener.tenancy.within(accept_client), request)
+        accept = await decide(listener.tenancy.within(accept_client), request, listener.resource)
         await self.unanswered.check_in_time(self._answer_by)
         target = accept.deliver_to
         if isinstance(target, Resource) and target is not listener.resource:

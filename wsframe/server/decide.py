@@ -9,7 +9,7 @@ from typing import Any
 from wsframe.http import handshake
 from wsframe.http.origins import OriginValidator, is_pure
 from wsframe.http.request import Headers, Request, peer_name
-from wsframe.http.responses import RETRY_AFTER, HttpHandler, Reject, Response, refusing
+from wsframe.http.responses import RETRY_AFTER, HttpHandler, Reject, Response, explained, refusing
 from wsframe.log import Log, log_for, quoted
 from wsframe.resources.accept import Accept
 from wsframe.resources.check_hooks import close_unawaited
@@ -68,14 +68,16 @@ def lets_all_in(resource: Resource[Any]) -> bool:
     return getattr(resource.accept_client, "__func__", None) is Resource.accept_client
 
 
-async def decide(accept_client: Callable[[Request], Awaitable[Any]], request: Request) -> Accept:
-    """Ask ``accept_client``; anything but None, True, False, Accept and Reject refuses with 500."""
+async def decide(
+    accept_client: Callable[[Request], Awaitable[Any]], request: Request, resource: Resource[Any]
+) -> Accept:
+    """Ask ``accept_client`` of a resource; anything but None, True, False, Accept and Reject refuses with 500."""
     try:
         decision = await nested(accept_client, request)
     except BaseException as error:
         refusal = only_leaf(error)
         if is_a(refusal, Reject):  # on its own or out of a nursery
-            raise refusal from None
+            raise explained(refusal, f"{hook_of(resource)} raised Reject without a body") from None
         if not failed(error):
             raise stopping() from None
         logger.error("accept_client failed for %r", request, exc_info=error)
@@ -83,9 +85,9 @@ async def decide(accept_client: Callable[[Request], Awaitable[Any]], request: Re
     if decision is None or decision is True:
         return LET_IN
     if decision is False:
-        raise Reject
+        raise explained(Reject(), f"{hook_of(resource)} returned False")
     if isinstance(decision, Reject):
-        raise decision
+        raise explained(decision, f"{hook_of(resource)} returned Reject without a body")
     if not isinstance(decision, Accept) or not isinstance(decision.deliver_to, Resource | None):
         logger.error(
             "accept_client returned %r: return Accept(data=...), Reject(403), True, False or None, "
@@ -94,6 +96,11 @@ async def decide(accept_client: Callable[[Request], Awaitable[Any]], request: Re
         )
         raise internal_error()
     return decision
+
+
+def hook_of(resource: Resource[Any]) -> str:
+    """Return the name of the hook, for a refusal that gives no reason."""
+    return f"{type(resource).__name__}.accept_client"
 
 
 async def handle(
@@ -120,7 +127,7 @@ async def handle(
     except BaseException as error:
         refusal = only_leaf(error)
         if is_a(refusal, Reject):
-            raise refusal from None
+            raise explained(refusal, f"{name} raised Reject without a body") from None
         if not failed(error):
             raise stopping() from None
         logger.error("%s failed for %r", name, sent, exc_info=error)

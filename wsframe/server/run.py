@@ -293,8 +293,15 @@ def run(
             return
         if worker is not None:
             made = options_of_worker(made, worker)
-        with as_worker(worker):
-            trio.run(partial(serve_until_signal, registry, made, started, until_exit=False, worker=worker))
+        servers: list[LocalServer] = []
+        try:
+            with as_worker(worker):
+                trio.run(partial(serve_until_signal, registry, made, started, servers, until_exit=False, worker=worker))
+        except (OSError, TypeError, ValueError) as error:
+            if servers:
+                raise
+            # The server was never made, so the frames are ours alone: they would hide the program's line.
+            raise error.with_traceback(None) from None
 
 
 def asyncio_runs() -> bool:
@@ -344,6 +351,7 @@ async def serve_until_signal(
     registry: Registry | None,
     options: ServeOptions,
     started: Callable[[Server], object] | None = None,
+    servers: list[LocalServer] | None = None,
     *,
     until_exit: bool = True,
     worker: Worker | None = None,
@@ -352,10 +360,11 @@ async def serve_until_signal(
 
     Args:
         registry, options, started: As for :func:`run`.
+        servers: Takes the server as soon as it is made; None for a list of its own.
         until_exit: Whether the process has to be gone a second after the second signal.
         worker: The worker that this process is; None for a server that is not one of several.
     """
-    made: list[LocalServer] = []
+    made = [] if servers is None else servers
 
     def close() -> None:
         for local in made:

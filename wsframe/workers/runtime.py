@@ -27,7 +27,7 @@ from typing import Final
 from wsframe.log import Log, log_for
 from wsframe.net.forked import keep_from_children, let_children_keep
 
-__all__ = ["Runtime", "make_private", "remove_if_last", "runtime_folder", "runtime_of"]
+__all__ = ["Runtime", "is_supervisor", "make_private", "remove_if_last", "runtime_folder", "runtime_of"]
 
 logger: Log = log_for(__name__)
 
@@ -128,6 +128,20 @@ def locked_supervisor(folder: str) -> int:
             os.write(mine, f"{os.getpid()}\n".encode())
             return mine
         os.close(mine)
+
+
+def is_supervisor(pid: int) -> bool | None:
+    """Return whether a process is a supervisor: no other one has both locks open. None if the kernel does not tell."""
+    folder = f"/proc/{pid}/fd"
+    paths: list[str] = []
+    try:
+        for fd in os.listdir(folder):
+            with suppress(FileNotFoundError):  # closed in the meantime
+                paths.append(os.readlink(os.path.join(folder, fd)).removesuffix(" (deleted)"))
+    except OSError:
+        return None
+    held = {os.path.dirname(path) for path in paths if os.path.basename(path) == SUPERVISOR}
+    return any(os.path.join(one, WORKERS) in paths for one in held)
 
 
 def make_private(folder: str) -> None:
