@@ -1,6 +1,6 @@
 """The admin socket: a unix socket at which a running server reports its statistics.
 
-Nothing here changes the server but a request to rebalance. Only the user that runs the server can open the socket.
+Only a request to rebalance changes the server. Only the user that runs the server can open the socket.
 """
 
 from __future__ import annotations

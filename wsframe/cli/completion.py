@@ -27,7 +27,7 @@ def add_command(commands: Commands) -> None:
         commands,
         "completion",
         help="print a shell completion script",
-        description="Print a script that makes a shell complete the arguments of wsframe. Needs wsframe[cli].",
+        description="Print a script with which a shell completes the arguments of wsframe. Needs wsframe[cli].",
         examples=EXAMPLES,
     )
     parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help="one of " + ", ".join(SHELLS))

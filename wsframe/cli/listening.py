@@ -34,7 +34,7 @@ def add_listening_options(parser: argparse.ArgumentParser) -> None:
     option(
         "--bind", type=address, action="append", metavar="ADDRESS",
         help="serve this address too: HOST:PORT, *:PORT, [V6%%ZONE]:PORT, unix:PATH, fd:N, fd:NAME, or systemd "
-        "for the sockets that systemd passes; proxy: in front has its connections begin with a PROXY header, plain: "
+        "for the sockets that systemd passes; proxy: before it has its connections begin with a PROXY header, plain: "
         "serves it without TLS; repeatable",
     )  # fmt: skip
     option("--unix-mode", type=permissions, metavar="MODE", help="permissions of unix sockets, such as 660")

@@ -44,7 +44,7 @@ def commands_for(given: Sequence[str]) -> Collection[str]:
 
 
 def asks_for_json(argument: str, value: str) -> bool:
-    """Return whether an argument, with the one behind it, is ``--log-format json``, also shortened."""
+    """Return whether an argument, with the next one, is ``--log-format json``, also shortened."""
     name, equals, given = argument.partition("=")
     return name.startswith("--log-f") and "--log-format".startswith(name) and (given if equals else value) == "json"
 
@@ -78,7 +78,7 @@ def run_command(args: argparse.Namespace) -> int:
 
 
 class ShowVersion(argparse.Action):
-    """Prints the version, which takes time to find, where it is asked for."""
+    """Prints the version, and finds it only then, because that takes time."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         print(f"wsframe {wsframe.__version__}")

@@ -45,7 +45,7 @@ def add_sharing_options(parser: argparse.ArgumentParser) -> None:
 
 
 def check_backplane(url: str | None) -> None:
-    """Raise Mistake for an address of which there is no backplane."""
+    """Raise Mistake for an address that is not one of a backplane."""
     try:
         if url is not None:
             backplane_at(url)

@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full or unread, which must not end a server."""
+"""Standard streams that are closed, full or unread must not end a server."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ TARGET_HELP = "module or .py file that registers resources globally; or add :NAM
 
 
 def way_of(name: str, found: object) -> str:
-    """Name the way to serve a resource, whose name was given in the place of that of a registry."""
+    """Say how to serve a resource whose name was given instead of the name of a registry."""
     if not isinstance(found, Resource) and not (isinstance(found, type) and issubclass(found, Resource)):
         return ""
     return f": register the resource in the module, and give the module alone, {name}"

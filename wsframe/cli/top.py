@@ -172,7 +172,8 @@ def node_row(one: Snapshot, former: Snapshot | None, now: Snapshot, before: Snap
 
 
 def carried_shares(one: Snapshot) -> tuple[str, str]:
-    """Return the share of a server's clients that others carry here, and of those that came here the carried away."""
+    """Return two shares: of a server's clients, those that others carry here; of its newcomers, those that it carries
+    away."""
     here, away = one["carried_here"], one["carried_away"]
     return share(here, one["clients"]), share(away, one["clients"] - here + away)
 

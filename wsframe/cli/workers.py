@@ -1,4 +1,4 @@
-"""``wsframe serve --workers``: the supervisor's side of the command line; a worker is the same one run again."""
+"""``wsframe serve --workers``: the supervisor's side of the command line; a worker runs the same command line again."""
 
 from __future__ import annotations
 
