@@ -88,7 +88,7 @@ class FrozenConnection:
     members: tuple[tuple[str, str, object], ...] = ()
     """The topics that it is a member of, each with its key and info; the life notes them too."""
     limits: Limits
-    """Those of the resource that admitted the client."""
+    """The fields of the resource that admitted the client."""
     timeouts: Timeouts
     overflow: Overflow
     deflate: Deflate | None
@@ -135,7 +135,7 @@ class Known(NamedTuple):
 def freeze(link: Link, known: Known | None = None) -> tuple[Endpoint, FrozenConnection]:
     """Take an open connection out of its link, which is gone then; no hook hears of it.
 
-    The counters go along: the server that the connection leaves counts its bytes no longer.
+    The counters go along: the server that the connection leaves stops counting its bytes.
 
     Args:
         link: The link.

@@ -90,7 +90,7 @@ class Link:
         self.clock: Callable[[], float] = loop.clock
         now = loop.now  # the reactor has just asked the clock
         self.account: Account = host.account
-        """That of the path whose resource the client is with."""
+        """The account of the path whose resource the client is with."""
         self.transport: Transport = arrival.transport
         transport = self.transport
         assert transport.sock is not None

@@ -91,7 +91,7 @@ class Loop(Generic[LinkT]):
             self.alarm.deadline = when
 
     def schedule(self, fd: int) -> None:
-        """Look at a link's deadlines again; the timer wakes earlier if need be."""
+        """Look at a link's deadlines again; the timer wakes earlier if one is earlier."""
         when = self.pool.schedule(fd)
         if when < self.alarm.deadline:
             self.alarm.deadline = when

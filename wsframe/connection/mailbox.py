@@ -115,13 +115,13 @@ class Mailbox(Generic[OwnerT]):
             self.doorbell.ring()
 
     def post(self, post: object, byte_count: int) -> None:
-        """Queue a message of the resource's own code, which weighs so many bytes beside the cost of a message."""
+        """Queue a message of the resource's own code, which weighs this many bytes beside the cost of a message."""
         self.posts += 1
         self.budget.held += MESSAGE_COST + byte_count
         self.put(None, post)
 
     def took_post(self, byte_count: int) -> None:
-        """Count one post of so many bytes less."""
+        """Stop counting one post of this many bytes."""
         self.posts -= 1
         self.budget.held -= MESSAGE_COST + byte_count
 
@@ -211,7 +211,7 @@ class Inbox(Generic[OwnerT]):
         """Whether queued messages are to be dropped, because we ended the client."""
 
     def put(self, messages: Sequence[object], byte_count: int) -> None:
-        """Queue the messages of one read, which weigh so many bytes, beside the cost of each."""
+        """Queue the messages of one read, which weigh this many bytes beside the cost of each."""
         entries = self.entries
         count = len(messages)
         rung = bool(entries)

@@ -88,7 +88,7 @@ class Outbox(FrameQueue):
         self.send: Callable[[bytes | memoryview], int] = send
         self._limit = limit
         self._small, self._few = shares_of(limit)
-        """So many frames and so many bytes certainly have room, the cost of one more frame included."""
+        """This many frames and bytes certainly have room, including the cost of one more frame."""
         self.overflow = overflow
         self._flusher = flusher
         self._dirty = flusher.dirty
@@ -242,7 +242,7 @@ class Outbox(FrameQueue):
             self._flusher.doorbell.ring()
 
     def _make_room(self, cost: int) -> bool:
-        """Make room for a message by the overflow policy, if need be; return whether it can be queued."""
+        """Make room for a message by the overflow policy, if there is none; return whether it can be queued."""
         if self._beyond(cost) <= 0:
             return True
         if not self.blocked or self._willing:

@@ -41,11 +41,11 @@ class Fields:
         return taken
 
     def number(self, count: int) -> int:
-        """Take a number of so many bytes."""
+        """Take a number of this many bytes."""
         return int.from_bytes(self.take(count), "big")
 
     def vector(self, count: int) -> bytes:
-        """Take bytes whose length stands before them, in so many bytes."""
+        """Take bytes whose length stands before them, in this many bytes."""
         return self.take(self.number(count))
 
 

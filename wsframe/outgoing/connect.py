@@ -127,7 +127,7 @@ class connect:  # noqa: N801
 async def leave(link: OutgoingLink, error: BaseException | None) -> None:
     """Close a connection whose body has ended, in order if there is time: a silent server takes all of it.
 
-    On cancellation and Ctrl-C a close frame goes out, and nothing is waited for.
+    On cancellation and Ctrl-C it sends a close frame and waits for nothing.
     """
     hurried = error is not None and not isinstance(error, Exception)
     code = CloseCode.GOING_AWAY if hurried else CloseCode.NORMAL_CLOSURE if error is None else CloseCode.INTERNAL_ERROR

@@ -67,7 +67,8 @@ class OutgoingLeaving:
         self._link.closing.abort("aborted")
 
     def abandon(self, *, reset: bool = False) -> None:
-        """Close the socket without a log line: its user waits no longer. A reset leaves nothing in the kernel."""
+        """Close the socket without a log line: its user does not wait any more. A reset leaves nothing in the
+        kernel."""
         self._ours()
         closing = self._link.closing
         closing.on(ClosingEvent.ABORT if reset else ClosingEvent.LOST)

@@ -345,11 +345,10 @@ class Client(Generic[DataT]):
         ``client.resource is not self`` there means a move, not an end.
 
         Args:
-            target: A resource, started if need be; or a path, quoted as in a URL, for the
-                resource that a new client with this path would get. Neither the check of
-                origins nor ``accept_client`` runs. Limits, timeouts except that of hooks, compression,
-                overflow and subprotocol stay those of the resource that admitted the client,
-                and so does :attr:`request`.
+            target: A resource, which starts if it does not run; or a path, quoted as in a URL, for the resource that a
+                new client with this path would get. Neither the check of origins nor ``accept_client`` runs. Limits,
+                timeouts except that of hooks, compression, overflow and subprotocol stay those of the resource that
+                admitted the client, and so does :attr:`request`.
 
         False, with nothing changed, while the client is closing, moving, or has not had its
         ``client_connected`` called, and if the target is full, ending, failed or not there.

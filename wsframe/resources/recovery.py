@@ -377,7 +377,7 @@ def can_be(position: Position) -> bool:
 
 
 def within(since: Position, newest: Position, limit: int) -> bool:
-    """Return whether at most so many messages are between two positions."""
+    """Return whether at most this many messages are between two positions."""
     return since.epoch == newest.epoch and 0 <= newest.offset - since.offset <= limit
 
 

@@ -49,7 +49,7 @@ class TopicHooks(OwnTasks[DataT]):
         return True
 
     def unsubscribe(self, client: Client[DataT], topic: str) -> None:
-        """Have a client get the messages of a topic no longer."""
+        """Stop sending a client the messages of a topic."""
         self._life().topics.unsubscribe(client, topic)
 
     def publish_text(self, topic: str, message: str | BytesLike, **options: Unpack[PublishOptions]) -> Broadcast:

@@ -107,7 +107,7 @@ class Topics:
         self._topics_of.setdefault(client, set()).add(topic)
 
     def unsubscribe(self, client: AnyClient, topic: str) -> None:
-        """Have a client get the messages of a topic no longer."""
+        """Stop sending a client the messages of a topic."""
         check_topic(topic)
         self.presences.leave_client(client, topic)
         topics = self._topics_of.get(client, set())
@@ -144,7 +144,7 @@ class Topics:
         self.interest.use(topic).receivers[receiver] = None
 
     def unlisten(self, topic: str, receiver: Receiver) -> None:
-        """Have a receiver get the messages of a topic no longer."""
+        """Stop sending a receiver the messages of a topic."""
         one = self._topics.get(topic)
         if one is not None and one.receivers.pop(receiver, receiver) is None:
             self.interest.desert(one)

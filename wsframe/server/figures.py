@@ -44,8 +44,8 @@ class Family(NamedTuple):
 def worker_labels(family: Family) -> tuple[str, ...]:
     """Return the labels that tell the numbers of one worker from those of another.
 
-    A slot that is restarted has two processes for a while. What they have can be added; sums of their counts would
-    fall once the old one has gone, and a scraper would take the rest for news.
+    A slot that is restarted has two processes for a while. Their gauges can be added; sums of their counts would
+    fall once the old one has gone, and a scraper would take the rest for new counts.
     """
     return ("worker",) if family.kind == "gauge" else ("worker", "generation")
 

@@ -59,7 +59,7 @@ class Giving:
         tenure.reports.asked_to_share = self._share_clients
 
     def rebalance(self) -> None:
-        """Have all servers of the service share out partitions, also those with clients, until all have equally many."""
+        """Have the servers share out their partitions, also those with clients, until all have equally many."""
         self._share_clients()
         self._tenure.reports.tell(rebalance=True)
 

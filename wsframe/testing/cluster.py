@@ -269,7 +269,7 @@ class Cluster:
         await trio.sleep(CALM)
 
     async def _cause(self, kind: Fault, node: Node, seconds: float) -> None:
-        """Cause a fault, and end it after so many seconds."""
+        """Cause a fault, and end it after this many seconds."""
         if kind == "stall":
             node.stall(seconds)
         elif kind == "cut":
