@@ -135,7 +135,8 @@ class Known(NamedTuple):
 def freeze(link: Link, known: Known | None = None) -> tuple[Endpoint, FrozenConnection]:
     """Take an open connection out of its link, which is gone then; no hook hears of it.
 
-    The counters go along: the server that the connection leaves stops counting its bytes.
+    The counters of the client go along. Those of the server keep all that was counted here, so that none of them falls;
+    :func:`thaw` counts nothing of it again.
 
     Args:
         link: The link.
@@ -306,6 +307,7 @@ def set_counts(link: Link, frozen: FrozenConnection, now: float) -> None:
     link.outbox.messages_sent = frozen.messages_sent
     link.outbox.bytes_sent = frozen.bytes_sent
     link.outbox.dropped = frozen.messages_dropped
+    link.leaving.keep_counts(-1)
 
 
 def refuse(data: bytes | memoryview) -> int:

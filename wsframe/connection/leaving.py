@@ -196,18 +196,24 @@ class Leaving:
         link, loop = self._link, self._link.loop
         loop.forget(link.fd)
         link.transport.close(reset=reset, eof=link.readiness.eof)
-        link.account.settle(link)
-        loop.bytes_sent_before += link.outbox.bytes_sent
-        loop.bytes_received_before += link.bytes_received
+        self.keep_counts()
         if link.inbox.byte_count:
             loop.departed.add(link)
         self._give_up()
         if link.closing.ended is not None:
             log_end(link, link.closing.ended)
 
+    def keep_counts(self, sign: int = 1) -> None:
+        """Have the server keep the counts of the link, when it goes; -1: not count them again, when it has come."""
+        link, loop = self._link, self._link.loop
+        link.account.settle(link, sign)
+        loop.bytes_sent_before += sign * link.outbox.bytes_sent
+        loop.bytes_received_before += sign * link.bytes_received
+
     def hand_over(self) -> Endpoint:
-        """Leave an open connection to others, whose link counts its bytes; return its socket."""
+        """Leave an open connection to others, whose link counts its bytes from now on; return its socket."""
         self._link.closing.on(ClosingEvent.HAND_OVER)
+        self.keep_counts()
         self._link.loop.forget(self._link.fd)
         self._give_up()
         return self._link.transport.release()

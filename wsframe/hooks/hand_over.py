@@ -333,6 +333,7 @@ class HandOver:
         """Let a client go without its ``disconnected``."""
         listener = self._listener
         del listener.clients[client]
+        listener.hand_over_steps.keep_count(client._link.inbox.received)
         listener.topics.leave(client)
         client._link.leaving.left()
         listener.leave()

@@ -177,14 +177,17 @@ class TakeOver:
         host, links, number = Restored(self._listener, one.frozen), self._reactor.links, one.sock.fileno()
         self._listener.join()
         try:
-            return thaw(one.frozen, one.sock, host, one.reservation, self._reactor, hold=True)
+            link = thaw(one.frozen, one.sock, host, one.reservation, self._reactor, hold=True)
         except BaseException:
             if number in links:
                 self._clients.pop()
+                self._listener.hand_over_steps.keep_count(-links[number].inbox.received)
                 self._let_go(links[number])
             else:
                 self._listener.leave()
             raise
+        self._listener.hand_over_steps.keep_count(-link.inbox.received)  # the other process has counted them
+        return link
 
     def _restore(self, link: Link, state: Any) -> bool:
         try:
@@ -199,6 +202,7 @@ class TakeOver:
         """Forget a client whose socket has not been touched, and which its giver ends."""
         client: Any = link.client
         self._listener.clients.pop(client, None)
+        self._listener.hand_over_steps.keep_count(link.inbox.received)
         self._listener.topics.leave(client)
         link.inbox.discard()
         if link.closing.phase is Phase.OPEN:
