@@ -36,6 +36,7 @@ SLOW = {
     "integration", "recovery", "soak",
     # Files of the same kind, or with several servers at once.
     "backplane/test_cancelling.py",
+    "backplane/test_engine_clocks.py",
     "backplane/test_engines_with_tls.py",
     "backplane/test_faults.py",
     "backplane/test_libpq.py",

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from wsframe.backplane.interface import Backplane, History
 from wsframe.backplane.memory import MemoryBackplane, MemoryHub
 from wsframe.testing.backplanes import HistoryConformance, LeaseConformance, Node, PublishConformance
 
 
-@pytest.mark.usefixtures("autojump_clock")
+def run_at_once(function: Callable[..., Coroutine[None, None, None]], **options: Any) -> None:
+    """Run a test whose waits cost no time."""
+    trio.run(function, **{**options, "clock": MockClock(autojump_threshold=0)})
+
+
 class TestMemory(PublishConformance, HistoryConformance, LeaseConformance):
+    @pytest.fixture(autouse=True)
+    def _clock(self, request: pytest.FixtureRequest) -> None:
+        """Have the fake clock; pytest-trio takes one only from a test's own arguments."""
+        request.node.add_marker(pytest.mark.trio(run=run_at_once), append=False)
+
+    async def test_the_clock_is_fake(self) -> None:
+        await trio.sleep(43_200)
+
     @asynccontextmanager
     async def service(self) -> AsyncIterator[Callable[[], Backplane]]:
         hub = MemoryHub()
