@@ -1,15 +1,12 @@
 """The two sides of a move: resources that note the events of their clients."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import trio
 
 import wsframe
 from tests.patience import PATIENCE
 from tests.recorder import Recorder
 from tests.wire import Peer
-from wsframe import Client, Registry, Resource
+from wsframe import Client, Resource
 from wsframe.resources.resource import Ordering
 
 BOUND = PATIENCE
@@ -73,10 +70,3 @@ class Broken(Target):
 
 class BrokenByClient(Broken):
     ordering: Ordering = "client"  # type: ignore[misc]
-
-
-@asynccontextmanager
-async def opened(registry: Registry) -> AsyncIterator[wsframe.Server]:
-    with trio.fail_after(BOUND):
-        async with wsframe.open_server(registry, port=0) as server:
-            yield server

@@ -8,7 +8,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.local_server import local_server_of
 from tests.recorder import Recorder
-from tests.sides import Broken, Side, Target, TargetByClient, ended, opened
+from tests.rooms import opened
+from tests.sides import Broken, Side, Target, TargetByClient, ended
 from tests.wire import close, connected, serving, status, text
 from wsframe import Accept, Client, Limits, Registry, Reject, Request, Resource
 

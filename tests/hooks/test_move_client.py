@@ -9,17 +9,9 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.local_server import local_server_of
-from tests.sides import ORDERINGS, Broken, BrokenByClient, Side, Target, ended
+from tests.sides import Broken, BrokenByClient, Side, Target, ended
 from tests.wire import PONG, close, connected, frame, serving, status, text
 from wsframe import Client, Resource, State
-
-
-@pytest.fixture(params=ORDERINGS, ids=lambda pair: f"{pair[0].ordering}-{pair[1].ordering}")
-def sides(request: pytest.FixtureRequest) -> tuple[Side, Target]:
-    """Give two resources, the first of which moves its clients to the second."""
-    lobby, room = (kind() for kind in request.param)
-    lobby.target = room
-    return lobby, room
 
 
 async def test_messages_keep_their_order_and_each_has_one_side(sides: tuple[Side, Target]) -> None:

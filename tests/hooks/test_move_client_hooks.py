@@ -8,18 +8,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from tests.local_server import local_server_of
-from tests.sides import ORDERINGS, Side, Target, ended
+from tests.sides import Side, Target, ended
 from tests.wire import close, connected, serving, text
 from wsframe import Client, Resource
 from wsframe.resources.resource import Ordering
-
-
-@pytest.fixture(params=ORDERINGS, ids=lambda pair: f"{pair[0].ordering}-{pair[1].ordering}")
-def sides(request: pytest.FixtureRequest) -> tuple[Side, Target]:
-    """Give two resources, the first of which moves its clients to the second."""
-    lobby, room = (kind() for kind in request.param)
-    lobby.target = room
-    return lobby, room
 
 
 class Working(Side):

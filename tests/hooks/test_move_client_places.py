@@ -8,18 +8,10 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.local_server import local_server_of
-from tests.sides import ORDERINGS, Side, Target, ended, opened
+from tests.rooms import opened
+from tests.sides import Side, Target, ended
 from tests.wire import close, connected, serving, text
 from wsframe import Client, Registry, Resource
-
-
-@pytest.fixture(params=ORDERINGS, ids=lambda pair: f"{pair[0].ordering}-{pair[1].ordering}")
-def sides(request: pytest.FixtureRequest) -> tuple[Side, Target]:
-    """Give two resources, the first of which moves its clients to the second."""
-    lobby, room = (kind() for kind in request.param)
-    lobby.target = room
-    return lobby, room
-
 
 # By path
 

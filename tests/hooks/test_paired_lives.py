@@ -7,7 +7,7 @@ import pytest
 import wsframe
 from tests.handing import Goer
 from tests.local_server import local_server_of
-from tests.sides import opened
+from tests.rooms import opened
 from tests.wire import connected
 from wsframe.hooks.paired_lives import address_of, join_at
 from wsframe.http.responses import Reject

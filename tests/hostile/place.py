@@ -17,7 +17,7 @@ import trustme
 import wsframe
 from tests.patience import PATIENCE
 from tests.pollers import POLLERS
-from tests.wire import Peer, until
+from tests.wire import Answer, Peer, until
 from wsframe.net.poller import PollerName
 
 __all__ = ["BOUND", "Certificates", "Place", "Recorder", "Served", "until"]
@@ -106,6 +106,14 @@ class Served:
         answer = await peer.upgrade(path, **changes)
         assert answer.status == 101, answer
         return peer
+
+    async def ask(self, *pieces: bytes) -> Answer:
+        """Send a request in pieces, and hang up after its answer."""
+        peer = await self.connect()
+        await peer.send(*pieces)
+        answer = await peer.answer()
+        peer.hang_up()
+        return answer
 
     async def idle(self) -> None:
         """Wait until nothing is under way."""

@@ -14,6 +14,7 @@ import trio.testing
 import trustme
 
 import wsframe
+from tests.certificates import trusting
 from tests.outgoing.places import head_of, listening, serving, upgrading
 from tests.wire import BOUND
 from wsframe import (
@@ -158,12 +159,6 @@ def authority() -> trustme.CA:
 def server_context(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    return context
-
-
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
     return context
 
 

@@ -1,23 +1,16 @@
 """Resources made of functions: the same guarantees as a class, and a server in one call."""
 
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 import pytest
 import trio
 
 import wsframe
 from tests.recorder import Functions, Journal
-from tests.wire import BINARY, BOUND, connected, frame, status, text
+from tests.rooms import opened as serving
+from tests.wire import BINARY, connected, frame, status, text
 from wsframe import Client, Registry, Reject, Request, define_resource
-
-
-@asynccontextmanager
-async def serving(registry: Registry) -> AsyncIterator[wsframe.Server]:
-    with trio.fail_after(BOUND):
-        async with wsframe.open_server(registry, port=0) as server:
-            yield server
 
 
 @pytest.mark.parametrize("wait", [False, True])

@@ -6,7 +6,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import trio
 
@@ -85,12 +85,7 @@ class Nodes:
         self, name: str, path: str = "/room/red", receives: int = 0, more: str = "Host: localhost"
     ) -> AsyncIterator[trio.SocketStream]:
         """Come to a server and be let in, without a client's manners."""
-        host, port = self.servers[name].addresses[0].removeprefix("ws://").split(":")
-        sock = trio.socket.socket()
-        if receives:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
-        await sock.connect((host, int(port)))
-        async with trio.SocketStream(sock) as stream:
+        async with await stream_to(self.servers[name].addresses[0], receives) as stream:
             await stream.send_all(head(path).replace(b"Host: a", more.encode()))
             yield stream
 
@@ -98,6 +93,23 @@ class Nodes:
         """Wait until a server carries so many connections."""
         while len(self.peering(name).splices) != count:  # noqa: ASYNC110
             await trio.sleep(0.002)
+
+
+async def stream_to(url: str, receives: int = 0) -> trio.SocketStream:
+    """Connect to a server, with a receive buffer of so many bytes, if given."""
+    host, port = url.rpartition("/")[2].split(":")
+    sock = trio.socket.socket()
+    if receives:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
+    await sock.connect((host, int(port)))
+    return trio.SocketStream(sock)
+
+
+async def end_of(websocket: wsframe.WebSocket) -> int | None:
+    """Return the close code of the end, which comes now."""
+    with suppress(wsframe.ConnectionClosed):
+        await websocket.receive()
+    return websocket.close_code
 
 
 async def read(stream: trio.abc.ReceiveStream, until: bytes) -> bytes:

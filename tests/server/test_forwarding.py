@@ -14,7 +14,7 @@ import trustme
 
 from tests.certificates import make_contexts
 from tests.server.newcomers import head, register, room_of
-from tests.server.peer_servers import read
+from tests.server.peer_servers import end_of, read, stream_to
 from tests.workers.services import Service, opened
 from wsframe import (
     Capacity,
@@ -26,7 +26,6 @@ from wsframe import (
     Response,
     ServeOptions,
     Timeouts,
-    WebSocket,
     any_origin,
     connect,
 )
@@ -98,13 +97,8 @@ async def raw(
     service: Service, slot: int, context: ssl.SSLContext = CLIENT, receives: int = 0
 ) -> AsyncIterator[trio.SSLStream[trio.SocketStream]]:
     """Come to a worker with TLS, without a client's manners; with a receive buffer of so many bytes, if given."""
-    host, port = service.url(slot, "").removeprefix("wss://").split(":")
-    sock = trio.socket.socket()
-    if receives:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
-    await sock.connect((host, int(port)))
-    stream = trio.SocketStream(sock)
-    secure = trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
+    stream = await stream_to(service.url(slot, ""), receives)
+    secure = trio.SSLStream(stream, context, server_hostname="127.0.0.1", https_compatible=True)
     try:
         await secure.do_handshake()
         yield secure
@@ -339,12 +333,6 @@ async def test_the_loss_of_a_client_is_1006(reset: bool) -> None:
         assert program.ends[0][1] == 1006
 
 
-async def code_of_the_end(websocket: WebSocket) -> int | None:
-    with suppress(ConnectionClosed):
-        await websocket.receive()
-    return websocket.close_code
-
-
 async def test_a_drain_tells_the_clients_of_a_pump_1001() -> None:
     program = Program()
     async with opened(2, program, ssl_context=SERVER) as service:
@@ -353,7 +341,7 @@ async def test_a_drain_tells_the_clients_of_a_pump_1001() -> None:
                 await websocket.receive()
                 for engine in service.engines.values():
                     engine.drain()
-                assert await code_of_the_end(websocket) == 1001
+                assert await end_of(websocket) == 1001
     assert program.ends[0][1] == 1001
 
 
@@ -363,5 +351,5 @@ async def test_a_worker_that_leaves_tells_the_clients_it_carries_1012() -> None:
             async with connect(service.url(0, facts_in(1)), ssl_context=CLIENT) as websocket:
                 await websocket.receive()
                 await service.engines[0].admission.carried.depart(0, 1012, "service restart", all_of_them=True)
-                assert await code_of_the_end(websocket) == 1012
+                assert await end_of(websocket) == 1012
         await until_carried(service, 0, 0)

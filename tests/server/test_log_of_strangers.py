@@ -8,22 +8,14 @@ from collections.abc import Callable
 import pytest
 
 import wsframe
-from tests.hostile.place import Place, Recorder, Served, until
-from tests.wire import Answer, upgrade
+from tests.hostile.place import Place, Recorder, until
+from tests.wire import upgrade
 from wsframe import Accept, Reject, Request
 from wsframe.log import log_for
 
 Lines = Callable[[], list[str]]
 
 LONG = "a" * 15_000
-
-
-async def asked(served: Served, *pieces: bytes) -> Answer:
-    peer = await served.connect()
-    await peer.send(*pieces)
-    answer = await peer.answer()
-    peer.hang_up()
-    return answer
 
 
 def letters(text: str) -> int:
@@ -79,7 +71,7 @@ async def test_peer_input_is_cut_in_lines_and_answers(
 ) -> None:
     caplog.set_level("INFO", logger="wsframe")
     async with plain.serve_registry(strange_registry()) as served:
-        answer = await asked(served, data)
+        answer = await served.ask(data)
         assert answer.status >= 400
         if b"/echoing" not in data:  # its answer is its own
             assert letters(answer.text) <= 200 + len("answers to that, and such words as are ours")
@@ -119,8 +111,8 @@ def one_second(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_refusals_are_counted_where_they_come_too_often(plain: Place, info: Lines) -> None:
     async with plain.serve(Recorder()) as served:
         for _ in range(30):
-            assert (await asked(served, upgrade("/nowhere"))).status == 404
-        assert (await asked(served, upgrade(host="evil.example"))).status == 400
+            assert (await served.ask(upgrade("/nowhere"))).status == 404
+        assert (await served.ask(upgrade(host="evil.example"))).status == 400
     lines = info()
     counts = [line for line in lines if "more like it in the last second" in line]
     shown = [line for line in lines if "refused with 404" in line and line not in counts]

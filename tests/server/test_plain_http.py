@@ -9,10 +9,10 @@ import trio
 from trio.testing import MockClock
 
 import wsframe
-from tests.hostile.place import Place, Recorder, Served, until
+from tests.hostile.place import Place, Recorder, until
 from tests.local_server import local_server_of
 from tests.patience import PATIENCE
-from tests.wire import Answer, upgrade
+from tests.wire import upgrade
 from wsframe import Capacity, Reject, Request, Response, Timeouts, http_routes, static_file, static_folder
 
 Lines = Callable[[], list[str]]
@@ -22,14 +22,6 @@ SHORT = Timeouts(handshake=1)
 
 def http(start: str, **changes: str | None) -> bytes:
     return upgrade(start=start, upgrade=None, connection=None, changes=changes)
-
-
-async def ask(served: Served, *pieces: bytes) -> Answer:
-    peer = await served.connect()
-    await peer.send(*pieces)
-    answer = await peer.answer()
-    peer.hang_up()
-    return answer
 
 
 @pytest.fixture
@@ -52,21 +44,21 @@ def generous() -> Iterator[list[socket.socket]]:
 async def test_pages_and_sockets_share_the_port(place: Place, folder: Path, info: Lines) -> None:
     handler = http_routes({"/": static_folder(folder), "/healthz": wsframe.healthz})
     async with place.serve(Recorder(), http_handler=handler) as served:
-        page = await ask(served, http("GET / HTTP/1.1"))
+        page = await served.ask(http("GET / HTTP/1.1"))
         assert (page.status, page.body) == (200, b"<p>start")
         assert page.fields["content-type"] == "text/html; charset=utf-8"
         assert page.fields["connection"] == "close"
-        again = await ask(served, http("GET / HTTP/1.1", if_none_match=page.fields["etag"]))
+        again = await served.ask(http("GET / HTTP/1.1", if_none_match=page.fields["etag"]))
         assert (again.status, again.body) == (304, b"")
         assert "content-length" not in again.fields
         assert "content-type" not in again.fields
         assert (again.fields["etag"], again.fields["cache-control"]) == (page.fields["etag"], "no-cache")
-        whole = await ask(served, http("GET /large.bin HTTP/1.1"))
+        whole = await served.ask(http("GET /large.bin HTTP/1.1"))
         assert (whole.status, len(whole.body)) == (200, 1024 * 1024)
-        assert (await ask(served, http("GET /healthz HTTP/1.1"))).text == "alive\n"
-        assert (await ask(served, http("GET /../passwd HTTP/1.1"))).status == 404
-        assert (await ask(served, http("DELETE / HTTP/1.1"))).fields["allow"] == "GET, HEAD"
-        old = await ask(served, http("GET / HTTP/1.0"))
+        assert (await served.ask(http("GET /healthz HTTP/1.1"))).text == "alive\n"
+        assert (await served.ask(http("GET /../passwd HTTP/1.1"))).status == 404
+        assert (await served.ask(http("DELETE / HTTP/1.1"))).fields["allow"] == "GET, HEAD"
+        old = await served.ask(http("GET / HTTP/1.0"))
         assert (old.status, old.body) == (200, b"<p>start")
         assert info() == []
         await served.open()
@@ -74,8 +66,8 @@ async def test_pages_and_sockets_share_the_port(place: Place, folder: Path, info
 
 async def test_a_handler_sees_only_what_is_no_websocket(plain: Place, folder: Path) -> None:
     async with plain.serve(Recorder(), http_handler=static_folder(folder)) as served:
-        assert (await ask(served, upgrade("/index.html"))).status == 404
-        assert (await ask(served, http("GET / HTTP/1.1", host="evil.example"))).status == 400
+        assert (await served.ask(upgrade("/index.html"))).status == 404
+        assert (await served.ask(http("GET / HTTP/1.1", host="evil.example"))).status == 400
 
 
 @pytest.mark.parametrize(
@@ -104,7 +96,7 @@ async def test_a_request_with_a_body_is_refused(plain: Place, info: Lines, field
     second = http("GET /second HTTP/1.1")
     async with plain.serve(Recorder(), http_handler=handler) as served:
         for method in ("GET", "POST"):
-            answer = await ask(served, http(f"{method} /first HTTP/1.1", **fields), second)
+            answer = await served.ask(http(f"{method} /first HTTP/1.1", **fields), second)
             assert answer.status == status
             assert b"HTTP/1.1" not in answer.body
     assert [request.path for request in asked] == ["/first"] * (2 if status == 200 else 0)
@@ -127,11 +119,11 @@ async def test_head_never_gets_a_body(place: Place, folder: Path) -> None:
             ("/broken", 500, 15),
             ("/large.bin", 500, 15),
         ):
-            answer = await ask(served, http(f"HEAD {target} HTTP/1.1"))
+            answer = await served.ask(http(f"HEAD {target} HTTP/1.1"))
             assert (answer.status, answer.body) == (status, b"")
             assert int(answer.fields["content-length"]) == length
     async with place.serve(Recorder()) as served:
-        answer = await ask(served, http("HEAD / HTTP/1.1"))
+        answer = await served.ask(http("HEAD / HTTP/1.1"))
         assert (answer.status, answer.fields["allow"], answer.body) == (405, "GET", b"")
 
 
@@ -144,7 +136,7 @@ async def test_an_answer_without_content_says_nothing_of_one(plain: Place, statu
 
     async with plain.serve(Recorder(), http_handler=handler) as served:
         for start in ("GET / HTTP/1.1", "HEAD / HTTP/1.1", "GET /?reject HTTP/1.1"):
-            answer = await ask(served, http(start))
+            answer = await served.ask(http(start))
             assert (answer.status, answer.body) == (status, b"")
             assert answer.fields.keys() == {"date", "connection"}
 
@@ -238,11 +230,11 @@ async def test_large_answers_beyond_the_bound_are_refused_and_small_ones_sent(
         for peer in slow:
             await peer.send(http("GET /large.bin HTTP/1.1"))
         await until(lambda: admission.answering.under_way == 2)
-        large = await ask(served, http("GET /large.bin HTTP/1.1"))
+        large = await served.ask(http("GET /large.bin HTTP/1.1"))
         assert (large.status, large.fields["retry-after"]) == (503, "5")
         assert large.text == "too many answers under way\n"
         assert [line.partition(": ")[2] for line in info()] == ["refused with 503: too many answers under way"]
-        small = await ask(served, http("GET / HTTP/1.1"))
+        small = await served.ask(http("GET / HTTP/1.1"))
         assert (small.status, small.body) == (200, b"<p>start")
         assert admission.answering.under_way == 2
 
@@ -251,7 +243,7 @@ async def test_a_file_above_the_limit_is_500_and_the_log_says_why(
     plain: Place, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with plain.serve(Recorder(), http_handler=static_file(folder / "large.bin", max_file=1000)) as served:
-        answer = await ask(served, http("GET / HTTP/1.1"))
+        answer = await served.ask(http("GET / HTTP/1.1"))
         assert (answer.status, answer.text) == (500, "internal error\n")
     (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert record.exc_info is not None
@@ -263,6 +255,6 @@ async def test_what_is_no_response_is_500_and_the_log_says_so(place: Place, capl
         return "a page"  # type: ignore[return-value]
 
     async with place.serve(Recorder(), http_handler=handler) as served:
-        answer = await ask(served, http("GET / HTTP/1.1"))
+        answer = await served.ask(http("GET / HTTP/1.1"))
         assert (answer.status, answer.text) == (500, "internal error\n")
     assert "http_handler returned 'a page', which is not a Response" in caplog.text

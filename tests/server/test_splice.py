@@ -11,7 +11,7 @@ import trio
 
 import wsframe
 from tests.certificates import make_contexts
-from tests.server.peer_servers import BOUND, nodes, read
+from tests.server.peer_servers import BOUND, end_of, nodes, read
 from wsframe import ConnectionClosed, LivesElsewhere, Registry, Request, Resource, connect
 from wsframe.backplane import MemoryBackplane, MemoryHub
 from wsframe.net.pump import AT_ONCE
@@ -204,12 +204,6 @@ async def test_invariant_12_an_owner_that_does_not_answer_keeps_nobody_from_the_
                 assert b"too many wait for its owner" in await read(stream, b"never")
             nursery.cancel_scope.cancel()
         answer.set()
-
-
-async def end_of(websocket: wsframe.WebSocket) -> int | None:
-    with suppress(ConnectionClosed):
-        await websocket.receive()
-    return websocket.close_code
 
 
 async def test_a_resource_that_moves_ends_the_splices_to_its_old_owner_1012() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from random import Random
 
 import pytest
@@ -27,14 +26,6 @@ class Shares:
             board.set_state(slot, SlotState.READY)
             board.row(slot, 0).ready = 1
             balance.note()
-
-
-@pytest.fixture
-def board() -> Iterator[Board]:
-    """Give a board of three slots."""
-    made = Board.make(3)
-    yield made
-    made.close()
 
 
 async def turn(shares: Shares, slot: int) -> tuple[float, int]:

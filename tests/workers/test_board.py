@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-
-import pytest
 
 from wsframe.workers.board import BUCKETS, TOKENS, Board, SlotState
 from wsframe.workers.partitions import PARTITIONS
-
-
-@pytest.fixture
-def board() -> Iterator[Board]:
-    """Give a board of three slots."""
-    made = Board.make(3)
-    yield made
-    made.close()
 
 
 def test_another_process_with_the_descriptor_reads_the_numbers(board: Board) -> None:
