@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, watched
 
 FOLDER = Path(__file__).parents[2] / "docs" / "beside"
 
@@ -49,18 +48,14 @@ def running(name: str) -> Iterator[Application]:
     """Run an application; give its addresses."""
     command = [sys.executable, "-W", "error", "-m", "uvicorn", f"{name}:app", "--port", "0"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "WEBSOCKET_PORT": "0"}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=FOLDER
-    ) as process:
-        watchdog = threading.Timer(PATIENCE, process.kill)
-        watchdog.start()
-        try:
-            websockets = line_with(process, r"WebSockets at (ws://127\.0\.0\.1:\d+)")
-            yield Application(process, line_with(process, r"running on (http://127\.0\.0\.1:\d+)"), websockets)
-        finally:
-            process.kill()
-            watchdog.cancel()
-            watchdog.join()
+    with (
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=FOLDER
+        ) as process,
+        watched(process),
+    ):
+        websockets = line_with(process, r"WebSockets at (ws://127\.0\.0\.1:\d+)")
+        yield Application(process, line_with(process, r"running on (http://127\.0\.0\.1:\d+)"), websockets)
 
 
 def post(address: str) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 
 from tests.certificates import for_threads
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, watched
 
 __all__ = ["TARGET", "Program", "serving"]
 
@@ -81,12 +80,8 @@ class Program:
 @contextmanager
 def serving(folder: Path, *arguments: str, **options: Any) -> Iterator[Program]:
     command = [sys.executable, "-m", "wsframe", "serve", *arguments, "--log-level", "error", *GENEROUS]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder, **options) as process:
-        watchdog = threading.Timer(PATIENCE, process.kill)  # which ends every wait for its output
-        watchdog.start()
-        try:
-            yield Program(process)
-        finally:
-            watchdog.cancel()
-            watchdog.join()
-            process.kill()
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder, **options) as process,
+        watched(process),
+    ):
+        yield Program(process)

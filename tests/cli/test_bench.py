@@ -5,7 +5,6 @@ import os
 import pty
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
@@ -13,7 +12,7 @@ from itertools import pairwise
 import pytest
 
 from tests.cli.server import serving_in_thread
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, watched
 from wsframe import cli
 from wsframe.cli import bench
 from wsframe.cli.histogram import LatencyHistogram
@@ -60,10 +59,11 @@ def test_a_terminal_has_a_bar_that_goes_away(address: str) -> None:
     controller, terminal = pty.openpty()
     command = [sys.executable, "-m", "wsframe", "bench", f"{address}/", "--clients", "1", "--seconds", "0.5"]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal, env=environment) as process:
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal, env=environment) as process,
+        watched(process),
+    ):
         os.close(terminal)
-        watchdog = threading.Timer(PATIENCE, process.kill)
-        watchdog.start()
         shown = b""
         with suppress(OSError):  # how a terminal ends
             while data := os.read(controller, 4096):
@@ -71,8 +71,6 @@ def test_a_terminal_has_a_bar_that_goes_away(address: str) -> None:
         assert process.stdout is not None
         assert b"messages in " in process.stdout.read()
         assert process.wait(PATIENCE) == 0
-        watchdog.cancel()
-        watchdog.join()
     os.close(controller)
     assert b"bench" in shown
 

@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 import wsframe
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, watched
 from tests.recorder import Recorder
 from tests.wire import connected, serving
 from wsframe import cli
@@ -93,15 +93,11 @@ def reloading(folder: Path, *arguments: str) -> Iterator[Reloading]:
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder, start_new_session=True
     ) as process:
-        watchdog = threading.Timer(3 * PATIENCE, process.kill)
-        watchdog.start()
         running = Reloading(process, target)
         try:
-            yield running
+            with watched(process, 3 * PATIENCE):  # the server ends with its reloader
+                yield running
         finally:
-            watchdog.cancel()
-            watchdog.join()
-            process.kill()  # the server ends with its reloader
             for thread in running.threads:
                 thread.join()
 

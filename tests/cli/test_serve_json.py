@@ -19,7 +19,7 @@ import pytest
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, watched
 from tests.requirements import require_package
 
 TARGET = """
@@ -64,16 +64,12 @@ def serving(folder: Path, *arguments: str, target: str = TARGET) -> Iterator[tup
     """Run the command; yield it with its address."""
     (folder / "json_target.py").write_text(target)
     line = command("json_target.py", "--port", "0", "--log-format", "json", *arguments)
-    with subprocess.Popen(line, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        watchdog = threading.Timer(PATIENCE, process.kill)
-        watchdog.start()
-        try:
-            assert process.stdout is not None
-            yield process, process.stdout.readline().split()[2]
-        finally:
-            watchdog.cancel()
-            watchdog.join()
-            process.kill()
+    with (
+        subprocess.Popen(line, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+        watched(process),
+    ):
+        assert process.stdout is not None
+        yield process, process.stdout.readline().split()[2]
 
 
 def ended(process: subprocess.Popen[str], status: int = 0) -> list[dict[str, Any]]:

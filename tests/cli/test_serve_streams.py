@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, watched
 from tests.ports import free_port
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no /bin/sh, and there are no such signals")
@@ -58,14 +57,10 @@ def served(folder: Path, streams: str) -> Iterator[tuple[subprocess.Popen[bytes]
     reading, writing = os.pipe()
     with subprocess.Popen(["/bin/sh", "-c", command], cwd=folder, stdout=writing, stderr=writing) as process:
         os.close(writing)
-        watchdog = threading.Timer(PATIENCE, process.kill)
-        watchdog.start()
         try:
-            yield process, f"ws://127.0.0.1:{port}/"
+            with watched(process):
+                yield process, f"ws://127.0.0.1:{port}/"
         finally:
-            watchdog.cancel()
-            watchdog.join()
-            process.kill()
             os.close(reading)
 
 

@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from tests.cli.program import serving
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, watched
 from wsframe import cli
 from wsframe.cli.top import plain, rich_view, sections
 
@@ -162,10 +162,8 @@ def test_the_live_view_is_refreshed_and_ends_with_ctrl_c(folder: Path) -> None:
         controller, terminal = pty.openpty()
         command = [sys.executable, "-m", "wsframe", "top", "admin", "--interval", "0.1"]
         environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
-        with subprocess.Popen(command, cwd=folder, stdout=terminal, env=environment) as watching:
+        with subprocess.Popen(command, cwd=folder, stdout=terminal, env=environment) as watching, watched(watching):
             os.close(terminal)
-            watchdog = threading.Timer(PATIENCE, watching.kill)
-            watchdog.start()
             shown = b""
             while shown.count(program.address.encode()) < 2:
                 shown += os.read(controller, 4096)
@@ -174,8 +172,6 @@ def test_the_live_view_is_refreshed_and_ends_with_ctrl_c(folder: Path) -> None:
                 while os.read(controller, 4096):
                     pass
             assert watching.wait(PATIENCE) == 0
-            watchdog.cancel()
-            watchdog.join()
         os.close(controller)
 
 

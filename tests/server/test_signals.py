@@ -17,7 +17,7 @@ import trio
 from websockets.sync.client import connect
 
 import wsframe
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, watched
 from wsframe.server import signals
 from wsframe.server.signals import Attention
 
@@ -55,14 +55,10 @@ class Stubborn:
 def stubborn(how: str) -> Iterator[Stubborn]:
     command = [sys.executable, "-m", "tests.server.stubborn", how]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        watchdog = threading.Timer(PATIENCE, process.kill)
-        watchdog.start()
         try:
-            yield Stubborn(process)
+            with watched(process):
+                yield Stubborn(process)
         finally:
-            watchdog.cancel()
-            watchdog.join()
-            process.kill()
             process.communicate()
 
 
