@@ -308,3 +308,18 @@ def test_the_head_of_a_refusal_is_bounded_however_it_comes(head: bytes, most: in
     with pytest.raises(HandshakeFailed, match=r"too large|too long") as caught:
         feed(asked, *[raw[at : at + most] for at in range(0, len(raw), most)])
     assert type(caught.value) is HandshakeFailed
+
+
+@pytest.mark.parametrize(
+    "begun", [b"SSH-2.0-OpenSSH_9.6\r\n", b"220 mail.example ESMTP", b"\r\n", b"+OK", b"h", b"HTTQ"]
+)
+def test_an_answer_that_does_not_begin_as_http_is_refused_before_its_head_is_whole(begun: bytes) -> None:
+    with pytest.raises(HandshakeFailed, match=r"^the answer is not HTTP: it begins with '"):
+        upgrade().receive(begun)
+
+
+@pytest.mark.parametrize("whole", [b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 4"])
+def test_an_answer_in_single_bytes_is_waited_for(whole: bytes) -> None:
+    asked = upgrade()
+    for byte in whole:
+        assert asked.receive(bytes([byte])) is None

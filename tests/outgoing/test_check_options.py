@@ -127,3 +127,8 @@ def test_under_asyncio_it_says_how_to_run_trio(make: Callable[[], AbstractAsyncC
             await wsframe.serve(registry(), port=0)
 
     asyncio.run(main())
+
+
+async def test_a_connection_that_is_awaited_has_nobody_to_close_it() -> None:
+    with pytest.raises(TypeError, match=r"async with connect\(url\) as ws"):
+        await connect("ws://localhost/")  # type: ignore[misc]

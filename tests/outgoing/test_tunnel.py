@@ -42,6 +42,7 @@ async def test_credentials_of_the_proxy_are_sent_to_it() -> None:
         (b"HTTP/1.1 503 Busy\r\n\r\n", 503, True, "answered 503"),
         (b"HTTP/1.1 200 OK\r\n\r\nmore", None, False, "data of its own"),
         (b"SSH-2.0\r\n\r\n", None, False, "is not HTTP"),
+        (b"\x05\x00", None, False, "is not HTTP: it begins with"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * MAX_HEAD, None, False, "too large|is not HTTP"),
     ],
 )

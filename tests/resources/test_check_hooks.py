@@ -3,11 +3,12 @@
 import functools
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 
 import pytest
 
 from wsframe import Client, FunctionResource, JSONResource, Registry, Resource
+from wsframe.resources.check_hooks import check_made_by_running
 from wsframe.resources.resource import HOOKS
 from wsframe.testing import open_client
 
@@ -185,6 +186,14 @@ async def with_server(self: object, server: object) -> AsyncIterator[None]:
 def test_running_that_is_no_async_context_manager_is_a_type_error(running: Callable[..., object]) -> None:
     with pytest.raises(TypeError, match=r"Chat\.running must be a context manager: write '@asynccontextmanager' above"):
         made("running", running)
+
+
+@pytest.mark.parametrize("result", [None, "x", nullcontext])
+def test_a_running_that_makes_no_context_manager_is_a_type_error(result: object) -> None:
+    with pytest.raises(TypeError, match=r"Chat\.running\(\) returned .*, not a context manager: write '@asynccont"):
+        check_made_by_running(type("Chat", (), {}), result)
+    entered = nullcontext()
+    assert check_made_by_running(object, entered) is entered
 
 
 def test_running_takes_the_resource_alone() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from wsframe import Client, Resource
+from wsframe import Client, Reject, Resource
 from wsframe.resources.hints import HINTS, add_hint
 from wsframe.testing import open_client
 
@@ -47,12 +47,23 @@ async def test_the_words_are_those_that_python_uses() -> None:
 
 
 ONE_OR_ALL = "client.send_text(message) for one client, self.broadcast_text(message) for all"
+EXCLUDE = "self.broadcast_text(message, exclude=client); client.send_text(message) for one client"
+CLOSE = "client.close(1008, 'reason')"
+
+
+def refuse() -> None:
+    raise Reject(403)
+
+
 ELSEWHERE: list[tuple[Callable[[Any, Any], object], str]] = [
     (lambda resource, client: client.ip, "client.host and client.port"),
     (lambda resource, client: client.remote_address, "client.host and client.port"),
     (lambda resource, client: client.headers, "client.request"),
     (lambda resource, client: client.query_params, "client.request"),
     (lambda resource, client: client.request.query_params, "request.query['x'][-1]"),
+    (lambda resource, client: client.request.data, "return Accept(data=...): client.data"),
+    (lambda resource, client: resource.broadcast_text(client, "x"), EXCLUDE),
+    (lambda resource, client: refuse(), "Reject refuses in accept_client and client_connected; later " + CLOSE),
     (lambda resource, client: client.request.url, "request.path and query_string"),
     (lambda resource, client: client.request.match_info, "request.path_params['x']"),
     (lambda resource, client: resource.send_text(client, "x"), ONE_OR_ALL),

@@ -74,6 +74,14 @@ async def test_subscribers_get_the_messages_of_their_topics() -> None:
         await wait_all_tasks_blocked()
 
 
+async def test_a_topic_in_the_place_of_the_client_is_an_error_and_not_a_client_that_has_left() -> None:
+    room: Any = Room()
+    async with open_kit(room):
+        with pytest.raises(TypeError, match="a topic is a str, not Room"):
+            room.subscribe("news", room)
+        assert not room.subscribe(room, "news")
+
+
 async def test_topics_belong_to_the_server() -> None:
     registry = wsframe.Registry()
     registry.register("/a", Room())

@@ -25,7 +25,7 @@ REGISTRIES: dict[str, tuple[object, str]] = {
     "class": (Registry, "or None for the global one, not the class Registry"),
     "name": ("chat:app", "wsframe serve chat:app"),
     "list": ([Chat()], "of type list"),
-    "mapping": ({"/": Chat()}, "of type dict"),
+    "mapping": ({"/": Chat()}, r"of type dict: call wsframe.register_global_resource\(path, resource\) for each"),
     "falsy": (False, "of type bool$"),
     "port": (8000, "give the port by its name, port=8000"),
 }

@@ -135,8 +135,19 @@ async def test_exception_refuses_with_500_and_tells_the_peer_nothing_of_it(caplo
         answer = await ask(server, head("/"))
     assert answer.startswith(b"HTTP/1.1 500 ")
     assert b"secret" not in answer
+    assert any(line.startswith("accept_client of Asking failed for ") for line in caplog.messages)
     assert [record.exc_info is not None for record in caplog.records if record.levelno >= logging.ERROR] == [True]
     assert room.notes == []
+
+
+async def test_a_request_is_not_a_client_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    class Hasty(wsframe.Resource):
+        async def accept_client(self, request: Request) -> None:
+            request.send_text("hello")  # type: ignore[attr-defined]
+
+    async with serving(Hasty()) as server:
+        assert await status(server) == 500
+    assert "wsframe: there is no client yet: return Reject(403) to refuse" in caplog.text
 
 
 @pytest.mark.parametrize("subprotocol", ["v3", "v2"])

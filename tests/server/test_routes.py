@@ -86,6 +86,8 @@ async def test_a_path_with_neither_is_404_and_one_with_a_resource_alone_needs_an
     hooks.register("/chat", Room())
     async with open_kit(hooks, "/chat") as kit:
         assert [(await kit.request(path)).status for path in ("/nothing", "/chat", "/hook/")] == [404, 426, 404]
+        assert b"nothing at '/hook/'; there is a page at '/hook'" in (await kit.request("/hook/")).body
+        assert (await kit.request("/nothing/")).body == b"nothing at '/nothing/'\n"
         assert (await kit.request("/chat", method="POST")).status == 405
         hooks.register("*", Room())
         assert (await kit.request("/nothing")).status == 426

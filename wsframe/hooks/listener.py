@@ -40,6 +40,7 @@ from wsframe.log import Log, log_for
 from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.encoder import Encoder
 from wsframe.protocol.size_limits import Check
+from wsframe.resources.check_hooks import check_made_by_running
 from wsframe.resources.check_message import check_of
 from wsframe.resources.client import Client
 from wsframe.resources.ownership import Ownership
@@ -269,7 +270,7 @@ class Listener:
             self.hand_over_steps.tasks_ended.set()
 
     async def _inside_running(self) -> None:
-        async with self.resource.running():
+        async with check_made_by_running(type(self.resource), self.resource.running()):
             with self.tenancy.inside:
                 try:
                     async with ProtectedNursery() as nursery:

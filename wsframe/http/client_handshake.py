@@ -13,7 +13,7 @@ import h11
 from wsframe.exceptions import WsframeError
 from wsframe.http.deflate_terms import agreed, offer
 from wsframe.http.handshake import GUID
-from wsframe.http.other_protocols import cause_at_client
+from wsframe.http.other_protocols import beginning, cause_at_client, may_be_http
 from wsframe.http.request import Headers
 from wsframe.http.responses import HeaderFields, header_list
 from wsframe.log import escaped, quoted, shortened
@@ -129,6 +129,8 @@ class Upgrade:
             self._begun += data[:LONGEST_BEGUN]
         if not data and self._refusal is not None:
             raise self.rejection(self._refusal)
+        if not may_be_http(self._begun):  # h11 would wait for the end of a head, as of SSH
+            raise HandshakeFailed(cause_at_client(self._begun) or f"the answer is not HTTP: {beginning(self._begun)}")
         try:
             self._h11.receive_data(data)
             while (event := self._h11.next_event()) is not h11.NEED_DATA:

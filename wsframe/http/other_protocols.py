@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from re import compile as pattern
 
-__all__ = ["HTTP_2", "OF_PEERS", "cause_at_client", "cause_at_server"]
+from wsframe.log import quoted
+
+__all__ = ["HTTP_2", "OF_PEERS", "beginning", "cause_at_client", "cause_at_server", "may_be_http"]
 
 # RFC 8446 section 5.1: the kind of a record and its version.
 TLS = pattern(rb"[\x14-\x17]\x03[\x00-\x04]")
@@ -33,3 +35,13 @@ def cause_at_server(begun: bytes) -> str:
 def cause_at_client(begun: bytes) -> str:
     """Return why a server does not answer by HTTP/1.1, by its first bytes; ``""`` for an unknown reason."""
     return next((cause for kind, cause in OF_SERVERS if kind.match(begun)), "")
+
+
+def may_be_http(begun: bytes) -> bool:
+    """Return whether an answer that begins with these bytes can be one of HTTP/1 (RFC 9112 section 4)."""
+    return begun[:5] == b"HTTP/"[: len(begun)]
+
+
+def beginning(begun: bytes) -> str:
+    """Say how an answer begins that is not HTTP."""
+    return f"it begins with {quoted(begun[:16].decode('latin-1'))}"

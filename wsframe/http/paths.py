@@ -8,7 +8,7 @@ from re import Match, sub
 from re import compile as pattern
 from urllib.parse import quote, unquote_to_bytes
 
-__all__ = ["REST", "asked", "check_path", "check_route", "folded", "is_name", "written"]
+__all__ = ["REST", "asked", "check_path", "check_route", "folded", "is_name", "with_other_slashes", "written"]
 
 REST = "*"
 
@@ -38,6 +38,12 @@ def written(path: str) -> str:
 def escaped(match: Match[str], encoding: str) -> str:
     text = match[0]
     return text.upper() if len(text) == 3 else "".join(f"%{byte:02X}" for byte in text.encode(encoding, "replace"))
+
+
+def with_other_slashes(path: str) -> tuple[str, str]:
+    """Return a path without and with a slash at its end, and without empty segments."""
+    bare = "/" + "/".join(filter(None, path.split("/")))
+    return bare, bare + "/"
 
 
 def folded(path: str) -> str:

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import final
+from typing import NoReturn, final
 
 import trio
 
@@ -95,6 +95,10 @@ class connect:  # noqa: N801
             opening=opening,
         )
         self._tasks: AbstractAsyncContextManager[trio.Nursery] | None = None
+
+    def __await__(self) -> NoReturn:
+        """Refuse a connection that nobody would close."""
+        raise TypeError("connect() is not awaited, for the connection has to be closed: async with connect(url) as ws")
 
     async def __aenter__(self) -> WebSocket:
         """Connect."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import h11
 import trio
 
+from wsframe.http.other_protocols import beginning, may_be_http
 from wsframe.log import escaped
 from wsframe.net.tls import default_context
 from wsframe.net.transport import Transport, transport_of
@@ -48,7 +49,7 @@ async def open_http_tunnel(transport: Transport, proxy: Proxy, target: Target) -
 
 async def answer_of(connection: h11.Connection, transport: Transport, proxy: Proxy) -> int:
     """Read the head of the answer; return its status. Heads only: a refusal goes on with a page."""
-    received = 0
+    received, begun = 0, b""
     try:
         while True:
             event = connection.next_event()
@@ -61,6 +62,9 @@ async def answer_of(connection: h11.Connection, transport: Transport, proxy: Pro
                 if not data:
                     raise ConnectionResetError(f"the proxy {proxy} ended the connection before it answered")
                 received += len(data)
+                begun = begun or data
+                if not may_be_http(begun):
+                    raise ProxyFailed(f"the answer of the proxy {proxy} is not HTTP: {beginning(begun)}")
                 connection.receive_data(data)
     except h11.RemoteProtocolError as error:
         raise ProxyFailed(f"the answer of the proxy {proxy} is not HTTP: {escaped(str(error))}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager
 from difflib import get_close_matches
 from functools import partialmethod
 from inspect import (
@@ -19,13 +20,14 @@ from inspect import (
     unwrap,
 )
 from types import FunctionType
-from typing import Any
+from typing import Any, cast
 from warnings import warn
 
 __all__ = [
     "check_async",
     "check_hook",
     "check_http_handler",
+    "check_made_by_running",
     "check_not_async",
     "check_not_shadowed",
     "check_own_hooks",
@@ -175,16 +177,28 @@ def check_not_async(base: type[object], cls: type[object], name: str) -> None:
     check_parameters(base, cls, name)
 
 
+MAKE_RUNNING = "write '@asynccontextmanager' above 'async def running(self)', and one 'yield' in it"
+
+
+def check_made_by_running(cls: type[object], made: object) -> AbstractAsyncContextManager[None]:
+    """Return the result of a ``running()``, which only a call can show to be something else.
+
+    Raises:
+        TypeError: If it is not an async context manager.
+    """
+    if hasattr(type(made), "__aenter__") and hasattr(type(made), "__aexit__"):
+        return cast(AbstractAsyncContextManager[None], made)
+    close_unawaited(made)
+    raise TypeError(f"{cls.__name__}.running() returned {made!r}, not a context manager: {MAKE_RUNNING}")
+
+
 def check_running(base: type[object], cls: type[object], name: str) -> None:
     """Raise TypeError for a function that does not make an async context manager."""
     running = getattr(cls, name)
     inner = unwrap_safely(running)
     # @asynccontextmanager leaves a plain function, with an async generator function inside.
     if is_async(inner) or isgeneratorfunction(inner) or (isasyncgenfunction(inner) and inner is running):
-        raise TypeError(
-            f"{cls.__name__}.{name} must be a context manager: write '@asynccontextmanager' above "
-            f"'async def {name}(self)', and one 'yield' in it"
-        )
+        raise TypeError(f"{cls.__name__}.{name} must be a context manager: {MAKE_RUNNING}")
     check_parameters(base, cls, name)
     wrapped = getattr(running, "__wrapped__", None)
     if isasyncgenfunction(wrapped) and isfunction(

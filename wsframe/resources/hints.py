@@ -5,13 +5,20 @@ from __future__ import annotations
 from re import Pattern
 from re import compile as pattern
 
+from wsframe.http.responses import Reject
 from wsframe.user_code.program import is_a
 
 __all__ = ["add_hint"]
 
 HINTS: list[tuple[type[Exception], str, str]] = [
+    (TypeError, r"^object Response can't be used in 'await' expression", "a handler is an async function: 'async def'"),
     (TypeError, r"can't be used in 'await' expression", "sending, broadcasting and closing wait for nothing: no await"),
-    (RuntimeError, r"no running event loop", "hooks run in trio, not in asyncio: such as trio.sleep for asyncio.sleep"),
+    (
+        RuntimeError,
+        r"no running event loop",
+        "hooks run in trio, not in asyncio: trio.sleep for asyncio.sleep, start_soon for create_task",
+    ),
+    (TypeError, r"got Clients$", "clients are here already: a plain 'for client in self.clients'"),
     (TypeError, r"got Client$", "messages come to received_text and received_binary, one call each"),
     (AttributeError, r"^'Client' object has no attribute '_?rec", "messages come to received_text and received_binary"),
     (
@@ -26,6 +33,19 @@ HINTS: list[tuple[type[Exception], str, str]] = [
         "client.host and client.port",
     ),
     (AttributeError, r"^'Client' object has no attribute '(headers|cookies|query\w*|url|scope)'", "client.request"),
+    (
+        AttributeError,
+        r"^'Request' object has no attribute '(send|close|reject|abort|subscribe)",
+        "there is no client yet: return Reject(403) to refuse, and send in client_connected",
+    ),
+    (AttributeError, r"^'Request' object has no attribute '(data|user|state)'", "return Accept(data=...): client.data"),
+    (TypeError, r"^exceptions must derive from BaseException$", "return Accept(...); raise or return Reject(...)"),
+    (Reject, r"", "Reject refuses in accept_client and client_connected; later client.close(1008, 'reason')"),
+    (
+        TypeError,
+        r"broadcast_\w+\(\) takes 2 positional arguments but \d were given$",
+        "self.broadcast_text(message, exclude=client); client.send_text(message) for one client",
+    ),
     (AttributeError, r"^'Request' object has no attribute '(query_params|args|params|GET)'", "request.query['x'][-1]"),
     (AttributeError, r"^'Request' object has no attribute '(url|uri|full_path)'", "request.path and query_string"),
     (AttributeError, r"^'Request' object has no attribute '(match_info|path_args)'", "request.path_params['x']"),

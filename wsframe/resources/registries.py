@@ -7,7 +7,7 @@ from copy import copy
 from re import compile as pattern
 from typing import Any
 
-from wsframe.http.paths import asked
+from wsframe.http.paths import asked, with_other_slashes
 from wsframe.http.request import NO_PARAMS, Request
 from wsframe.http.responses import Reject, refusing
 from wsframe.log import quoted
@@ -94,8 +94,7 @@ class Registries:
 
     def _beside(self, path: str) -> str:
         """Return the registered path that a path would have with other slashes, or an empty text; ask no dispatcher."""
-        bare = "/" + "/".join(filter(None, path.split("/")))
-        for other in (bare, bare + "/"):
+        for other in with_other_slashes(path):
             for registry in self._registries:
                 found = registry.table.match(asked(other), other)
                 if found is not None:

@@ -44,6 +44,7 @@ class TopicHooks(OwnTasks[DataT]):
         """
         life = self._life()
         if client not in life.clients or life.ownership.lost:
+            check_topic(topic)  # a client in its place is not there either, and would end here without a word
             return False
         life.topics.subscribe(client, topic, keeps=self.history is not None, member=member)
         return True

@@ -56,6 +56,8 @@ def check_registry(registry: object) -> None:
             f"or let the command do it: wsframe serve {registry}"
         )
     way = f": give the port by its name, port={registry}" if type(registry) is int else ""
+    if isinstance(registry, dict):
+        way = ": call wsframe.register_global_resource(path, resource) for each, and give none"
     raise TypeError(f"a server serves a wsframe.Registry, or None for the global one, not {shown(registry)}{way}")
 
 

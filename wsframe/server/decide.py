@@ -13,6 +13,7 @@ from wsframe.http.responses import RETRY_AFTER, HttpHandler, Reject, Response, e
 from wsframe.log import Log, log_for, quoted
 from wsframe.resources.accept import Accept
 from wsframe.resources.check_hooks import close_unawaited
+from wsframe.resources.hints import add_hint
 from wsframe.resources.resource import Resource
 from wsframe.user_code.errors import called, failed, nested, only_leaf
 from wsframe.user_code.program import is_a
@@ -80,7 +81,8 @@ async def decide(
             raise explained(refusal, f"{hook_of(resource)} raised Reject without a body") from None
         if not failed(error):
             raise stopping() from None
-        logger.error("accept_client failed for %r", request, exc_info=error)
+        add_hint(error)
+        logger.error("accept_client of %s failed for %r", type(resource).__name__, request, exc_info=error)
         raise internal_error() from None
     if decision is None or decision is True:
         return LET_IN
@@ -90,8 +92,9 @@ async def decide(
         raise explained(decision, f"{hook_of(resource)} returned Reject without a body")
     if not isinstance(decision, Accept) or not isinstance(decision.deliver_to, Resource | None):
         logger.error(
-            "accept_client returned %r: return Accept(data=...), Reject(403), True, False or None, "
+            "accept_client of %s returned %r: return Accept(data=...), Reject(403), True, False or None, "
             "and deliver_to= is a resource",
+            type(resource).__name__,
             decision,
         )
         raise internal_error()
@@ -121,7 +124,7 @@ async def handle(
     try:
         made: object = await nested(handler, request)
         if not isinstance(made, Response):
-            raise TypeError(f"{name} returned {made!r}, which is not a Response")
+            raise TypeError(f"{name} returned {made!r}, which is not a Response: write 'return Response(...)'")
         head = handshake.response_head(made, now=time())
         return head, made if body and made.status not in handshake.NO_CONTENT else None
     except BaseException as error:
@@ -130,6 +133,7 @@ async def handle(
             raise explained(refusal, f"{name} raised Reject without a body") from None
         if not failed(error):
             raise stopping() from None
+        add_hint(error)
         logger.error("%s failed for %r", name, sent, exc_info=error)
         raise internal_error() from None
 

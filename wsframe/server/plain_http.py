@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import copy
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -12,6 +13,7 @@ from wsframe.http import handshake
 from wsframe.http.any_host import answers_any_host
 from wsframe.http.body import BodyReader, check_framing
 from wsframe.http.origins import OriginValidator, host_allowed
+from wsframe.http.paths import with_other_slashes
 from wsframe.http.request import Headers, Request
 from wsframe.http.responses import RETRY_AFTER, HttpHandler, Reject, Response, refusing
 from wsframe.log import quoted
@@ -135,8 +137,16 @@ class PlainHttp:
         if any(len(registry.http_routes) for registry in self._registries) and not any(
             registry.table.covers(request.path) for registry in self._registries
         ):
-            raise refusing(404, f"nothing at {quoted(request.path)}")
+            raise refusing(404, f"nothing at {quoted(request.path)}{self._hint(request)}")
         return None
+
+    def _hint(self, request: Request) -> str:
+        """Name the path of a route that a path misses by slashes alone."""
+        there = copy(request)
+        for there.path in with_other_slashes(request.path):
+            if any(registry.http_routes.answer(there) for registry in self._registries):
+                return f"; there is a page at {quoted(there.path)}"
+        return ""
 
     async def ask(self, newcomer: Newcomer, page: PageRequest, share: Share) -> tuple[bytes, Response | None]:
         """Read the body of a request, which the share holds from then on, and ask for the answer.
