@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from base64 import b64encode
 
 import pytest
@@ -261,6 +262,16 @@ async def test_a_proxy_that_hangs_up_is_an_os_error() -> None:
     async with listening(hang_up) as port:
         with pytest.raises(ConnectionResetError, match="proxy"):
             await connect("ws://chat.example/", proxy=f"http://127.0.0.1:{port}").__aenter__()
+
+
+async def test_a_proxy_without_tls_is_told_with_its_url() -> None:
+    async def plain(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+        await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    async with listening(plain) as port:
+        with pytest.raises(ssl.SSLError, match=rf"the proxy https://127\.0\.0\.1:{port} does not speak TLS"):
+            await connect("ws://chat.example/", proxy=f"https://127.0.0.1:{port}").__aenter__()
 
 
 async def test_a_proxy_that_says_nothing_is_given_up() -> None:

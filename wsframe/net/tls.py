@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import os
 import ssl
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wsframe.net.sockets import Endpoint
 
-__all__ = ["TLSCodec", "default_context"]
+__all__ = ["TLSCodec", "default_context", "naming_no_tls"]
 
 # Ciphertext that can wait unsent: then no more plaintext is taken.
 MAX_UNSENT = 64 * 1024
@@ -213,3 +214,18 @@ def default_context() -> ssl.SSLContext:
 @lru_cache(maxsize=1)
 def context_in(environment: tuple[str | None, ...]) -> ssl.SSLContext:
     return ssl.create_default_context()
+
+
+# OpenSSL's reasons where the answer to a ClientHello is not TLS; the last one since 3.2.
+NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"})
+
+
+@contextmanager
+def naming_no_tls(cause: str) -> Iterator[None]:
+    """Give the cause as the text of the error where a server does not speak TLS."""
+    try:
+        yield
+    except ssl.SSLError as error:
+        if error.reason not in NO_TLS:
+            raise
+        raise ssl.SSLError(error.errno, f"{cause} ({error.reason})") from None

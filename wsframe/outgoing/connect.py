@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import NoReturn, final
+from typing import TYPE_CHECKING, NoReturn, final
 
 import trio
 
@@ -96,9 +96,11 @@ class connect:  # noqa: N801
         )
         self._tasks: AbstractAsyncContextManager[trio.Nursery] | None = None
 
-    def __await__(self) -> NoReturn:
-        """Refuse a connection that nobody would close."""
-        raise TypeError("connect() is not awaited, for the connection has to be closed: async with connect(url) as ws")
+    if not TYPE_CHECKING:  # type checkers know it without a method
+
+        def __await__(self) -> NoReturn:
+            """Refuse a connection that nobody would close."""
+            raise TypeError("connect() is not awaited, because somebody has to close it: async with connect(url) as ws")
 
     async def __aenter__(self) -> WebSocket:
         """Connect."""

@@ -14,7 +14,7 @@ from wsframe.http.client_handshake import HandshakeFailed, HandshakeRejected, Up
 from wsframe.http.request import Headers
 from wsframe.http.responses import header_list
 from wsframe.log import LONGEST_REASON, Log, log_for, shortened
-from wsframe.net.tls import default_context
+from wsframe.net.tls import default_context, naming_no_tls
 from wsframe.net.transport import Transport, transport_of
 from wsframe.outgoing.exceptions import OpeningTimeout, ProxyFailed
 from wsframe.outgoing.hosts import server_name, with_zone
@@ -29,6 +29,7 @@ __all__ = ["Opened", "OpeningPlan"]
 logger: Log = log_for(__name__)
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+NO_TLS = "the server does not speak TLS at this port: is its URL ws:// in place of wss://?"
 # Bytes read of an answer before other tasks have a turn: chunks of one byte each take h11 14 us.
 READ_OF_ANSWER = 8192
 # The field that carries the subprotocols.
@@ -129,7 +130,7 @@ class OpeningPlan:
         try:
             if self.target.secure:
                 context = self.ssl_context or default_context()
-                with phase("the TLS handshake", self.opening.tls), naming_no_tls():
+                with phase("the TLS handshake", self.opening.tls), naming_no_tls(NO_TLS):
                     await transport.start_tls(context, server_name(self.target.host))
                 check_agreed(None if transport.tls is None else transport.tls.alpn)
             upgraded = await self.shake_hands(transport, upgrade)
@@ -181,22 +182,6 @@ class OpeningPlan:
                     return upgraded
         upgrade.give_up()
         raise OpeningTimeout(f"the handshake took longer than {self.opening.handshake:g} s")
-
-
-# OpenSSL's reasons where the answer to a ClientHello is not TLS; the last one since 3.2.
-NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"})
-
-
-@contextmanager
-def naming_no_tls() -> Iterator[None]:
-    """Name the cause where a server does not speak TLS."""
-    try:
-        yield
-    except ssl.SSLError as error:
-        if error.reason not in NO_TLS:
-            raise
-        cause = "the server does not speak TLS at this port: is its URL ws:// in place of wss://?"
-        raise ssl.SSLError(error.errno, f"{cause} ({error.reason})") from None
 
 
 def check_agreed(protocol: str | None) -> None:

@@ -7,7 +7,7 @@ import trio
 
 from wsframe.http.other_protocols import beginning, may_be_http
 from wsframe.log import escaped
-from wsframe.net.tls import default_context
+from wsframe.net.tls import default_context, naming_no_tls
 from wsframe.net.transport import Transport, transport_of
 from wsframe.outgoing.exceptions import ProxyFailed
 from wsframe.outgoing.hosts import server_name, with_zone
@@ -31,7 +31,8 @@ async def open_http_tunnel(transport: Transport, proxy: Proxy, target: Target) -
         OSError: If the connection breaks.
     """
     if proxy.scheme == "https":
-        await transport.start_tls(default_context(), server_name(proxy.host))
+        with naming_no_tls(f"the proxy {proxy} does not speak TLS: is its URL http:// in place of https://?"):
+            await transport.start_tls(default_context(), server_name(proxy.host))
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
     fields = [("Host", target.destination)]
     if proxy.credentials is not None:
