@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import re
 import socket
+import ssl
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from getpass import getuser
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
@@ -100,6 +103,34 @@ def nginx_running(place: Path) -> Iterator[int]:
             process.terminate()
 
 
+@contextmanager
+def haproxy_running(place: Path, server: int, metrics: int) -> Iterator[int]:
+    port = free_port()
+    config = (DEPLOY / "haproxy.cfg").read_text()
+    for given, here in (
+        ("/etc/ssl/chat/", f"{place}/"),
+        ("maxconn 20000", "maxconn 100"),  # more than it can have descriptors here
+        ("bind :443", f"bind 127.0.0.1:{port}"),
+        ("port 9100 check inter 2s", f"port {metrics} check inter 100ms"),
+        ("192.0.2.11:8000", f"127.0.0.1:{server}"),
+        ("    server two 192.0.2.12:8000\n", ""),
+    ):
+        assert given in config
+        config = config.replace(given, here)
+    path = place / "haproxy.cfg"
+    path.write_text(config)
+    with subprocess.Popen([require("haproxy"), "-db", "-f", str(path)], stderr=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while not answers(port):
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            yield port
+        finally:
+            process.kill()
+
+
 def answers(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), PATIENCE).close()
@@ -113,16 +144,62 @@ class Peers(Resource):
         client.send_text(f"{client.host} {client.request.secure} {client.request.headers['host']}")
 
 
-def test_nginx_takes_its_file_and_leads_clients_of_the_page_to_a_server(place: Path, authority: trustme.CA) -> None:
-    trust = for_threads(trusting(authority))
+FORGED = {
+    "X-Forwarded-For": "198.51.100.1",
+    "X-Real-IP": "198.51.100.1",
+    "Forwarded": "for=198.51.100.1;proto=http;host=evil.example",
+    "X-Forwarded-Proto": "http",
+    "X-Forwarded-Host": "evil.example",
+}
+"""Of a client, or of a proxy of its own."""
+
+
+def speaks(port: int, trust: ssl.SSLContext, fields: Mapping[str, str] = {}) -> str:
+    """Connect through a proxy; return the server's words about the client."""
+    origin = Origin(f"https://chat.example:{port}")
+    with connect(
+        f"wss://chat.example:{port}/peers", sock=socket.create_connection(("127.0.0.1", port)), ssl=trust,
+        server_hostname="chat.example", origin=origin, proxy=None, additional_headers=fields,
+    ) as client:  # fmt: skip
+        return str(client.recv(PATIENCE))
+
+
+def serving_peers(**options: Any) -> AbstractContextManager[wsframe.Server]:
     registry = Registry(alone=True)
     registry.register("/peers", Peers())
-    served = wsframe.serving(registry, unix=str(place / "chat.sock"), trusted_proxies=["unix"], hosts=["chat.example"])
-    with served as server, nginx_running(place) as port:
-        origin = Origin(f"https://chat.example:{port}")
-        with connect(
-            f"wss://chat.example:{port}/peers", sock=socket.create_connection(("127.0.0.1", port)), ssl=trust,
-            server_hostname="chat.example", origin=origin, proxy=None,
-        ) as client:  # fmt: skip
-            assert client.recv(PATIENCE) == f"127.0.0.1 True chat.example:{port}"
-            server.close(lame_duck=0)
+    return wsframe.serving(registry, hosts=["chat.example"], **options)
+
+
+def until_served(port: int, trust: ssl.SSLContext, fields: Mapping[str, str] = {}) -> str:
+    """Try again while the proxy has no server."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return speaks(port, trust, fields)
+        except InvalidStatus as error:
+            if error.response.status_code not in (502, 503) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize("proxy", ["nginx", "haproxy"])
+def test_clients_get_through_with_their_own_address_before_and_after_a_restart(
+    proxy: str, place: Path, authority: trustme.CA
+) -> None:
+    """Whatever fields they send themselves: the server refuses those of which two name different clients."""
+    trust = for_threads(trusting(authority))
+    options: dict[str, Any] = {"unix": str(place / "chat.sock"), "trusted_proxies": ["unix"]}
+    running = nginx_running(place)
+    if proxy == "haproxy":
+        metrics = free_port()
+        options = {"port": free_port(), "metrics_port": metrics, "trusted_proxies": ["127.0.0.1"]}
+        running = haproxy_running(place, options["port"], metrics)
+    with running as port:
+        wanted = f"127.0.0.1 True chat.example:{port}"
+        for _ in range(2):
+            with serving_peers(**options) as server:
+                assert until_served(port, trust) == wanted
+                assert until_served(port, trust, FORGED) == wanted
+                server.close(lame_duck=0)
+            with pytest.raises(InvalidStatus, match=r"50[23]"):
+                speaks(port, trust)
