@@ -27,7 +27,7 @@ from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.deflate import InflateExtension, Terms
 from wsframe.protocol.frames import data_frame
 from wsframe.resources.client import Client
-from wsframe.workers.state_file import opened, packed
+from wsframe.workers.state_file import open_parcel, pack_parcel
 
 LIMITS = Limits(max_message=1000, max_queued_messages=3)
 
@@ -45,7 +45,7 @@ def move_on(peer: Peer) -> bool:
         return False
     assert old.state is State.CLOSED
     assert old.held == 0
-    passed = from_document(opened(packed(to_document(frozen))))
+    passed = from_document(open_parcel(pack_parcel(to_document(frozen))))
     assert passed == frozen
     frozen = passed
     waiting = list(host.mailbox.entries)

@@ -26,7 +26,7 @@ from wsframe.protocol.deflate import Deflate, Deflater, Terms
 from wsframe.protocol.events import PongReceived
 from wsframe.protocol.rate_limit import Buckets
 from wsframe.resources.client import Client
-from wsframe.workers.state_file import opened, packed
+from wsframe.workers.state_file import open_parcel, pack_parcel
 
 # Why a part does not go along.
 ANEW = "-made by the new link"
@@ -133,11 +133,11 @@ def connections() -> Iterator[FrozenConnection]:
 
 @pytest.mark.parametrize("frozen", list(connections()))
 def test_it_comes_out_of_its_document_as_it_was(frozen: FrozenConnection) -> None:
-    assert from_document(opened(packed(to_document(frozen)))) == frozen
+    assert from_document(open_parcel(pack_parcel(to_document(frozen)))) == frozen
 
 
 def changed(**values: Any) -> list[Any]:
-    document: list[Any] = opened(packed(to_document(next(connections()))))
+    document: list[Any] = open_parcel(pack_parcel(to_document(next(connections()))))
     names = [field.name for field in fields(FrozenConnection)]
     return [value for value in (dict(zip(names, document, strict=True)) | values).values() if value != "left out"]
 

@@ -14,7 +14,7 @@ import wsframe
 from wsframe import Client, Registry, Resource
 from wsframe.backplane import History, Position
 from wsframe.backplane.hub import TopicHistory
-from wsframe.resources.publication import opened
+from wsframe.resources.publication import unwrap_publication
 from wsframe.testing import Cluster, MemoryClient, open_cluster
 
 SEEDS = range(max(1, int(os.environ.get("WSFRAME_SIMULATION_SEEDS", "50")) // 25))
@@ -99,7 +99,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[Position, str]]:
 
     def recording(log: TopicHistory, sender: str, payload: bytes, keep: History, now: float) -> Position:
         position = append(log, sender, payload, keep, now)
-        truth[position] = str(opened(payload, sender, position).message)
+        truth[position] = str(unwrap_publication(payload, sender, position).message)
         return position
 
     monkeypatch.setattr(TopicHistory, "append", recording)

@@ -8,7 +8,7 @@ import pytest
 
 from wsframe.backplane.interface import Position
 from wsframe.protocol.frames import BINARY, TEXT
-from wsframe.resources.publication import Publication, envelope, opened
+from wsframe.resources.publication import Publication, unwrap_publication, wrap_publication
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
@@ -17,7 +17,7 @@ from wsframe.resources.publication import Publication, envelope, opened
 def test_an_envelope_holds_all(opcode: int, key: Any, compress: bool | None) -> None:
     at = Position(1, 2)
     expected = Publication(opcode, b"data", at, "node", key, compress)
-    assert opened(envelope(opcode, b"data", key, compress), "node", at) == expected
+    assert unwrap_publication(wrap_publication(opcode, b"data", key, compress), "node", at) == expected
     assert expected.message == ("data" if opcode == TEXT else b"data")
 
 
@@ -29,4 +29,4 @@ def test_an_envelope_holds_all(opcode: int, key: Any, compress: bool | None) -> 
 def test_options_that_no_server_sends_are_a_value_error(options: bytes) -> None:
     payload = b"".join((b"\x01t", len(options).to_bytes(4, "little"), options, b"data"))
     with pytest.raises(ValueError, match=r"."):
-        opened(payload, "node", None)
+        unwrap_publication(payload, "node", None)

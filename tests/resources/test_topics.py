@@ -16,7 +16,7 @@ from wsframe.backplane import MemoryBackplane, MemoryHub
 from wsframe.backplane.sequence import MOST_HELD, MessageFate
 from wsframe.protocol.frames import TEXT
 from wsframe.resources.interest import LINGER
-from wsframe.resources.publication import OWN, envelope
+from wsframe.resources.publication import OWN, wrap_publication
 from wsframe.resources.topics import Topics
 from wsframe.testing import Kit, open_kit
 
@@ -262,8 +262,8 @@ async def test_a_gap_is_told_before_the_next_message_of_its_topic() -> None:
         topics: Topics = kit.server._internals.topics  # type: ignore[attr-defined]
         a = await subscribed(kit, "t", "u")
         topics.gap("t")
-        topics.message("t", envelope(TEXT, b"t after", None, None), "other", None)
-        topics.message("u", envelope(TEXT, b"u after", None, None), "other", None)
+        topics.message("t", wrap_publication(TEXT, b"t after", None, None), "other", None)
+        topics.message("u", wrap_publication(TEXT, b"u after", None, None), "other", None)
         assert [await a.receive() for _ in range(3)] == ["u after", "missed t", "t after"]
         topics.gap("nobody subscribed")
         topics.gap(None)
@@ -281,7 +281,7 @@ async def test_each_resource_with_subscribers_is_told_of_a_gap() -> None:
         a, b = await subscribed(kit, "t", path="/0"), await subscribed(kit, "t", path="/1")
         await subscribed(kit, "u", path="/2")
         topics.gap("t")
-        topics.message("t", envelope(TEXT, b"after", None, None), "other", None)
+        topics.message("t", wrap_publication(TEXT, b"after", None, None), "other", None)
         assert await a.receive() == "missed t"
         await wait_all_tasks_blocked()
         rooms[1].hold.set()
@@ -297,7 +297,7 @@ async def test_messages_that_wait_for_a_hook_are_bounded() -> None:
         a = await subscribed(kit, "t")
         topics.gap("t")
         for number in range(MOST_HELD + 1):
-            topics.message("t", envelope(TEXT, str(number).encode(), None, None), "other", None)
+            topics.message("t", wrap_publication(TEXT, str(number).encode(), None, None), "other", None)
         room.hold.set()
         got = [await a.receive() for _ in range(MOST_HELD + 2)]
         assert got[0] == got[-1] == "missed t"
@@ -314,7 +314,7 @@ async def test_a_hook_that_raises_or_ends_holds_nothing_up(caplog: pytest.LogCap
         topics: Topics = kit.server._internals.topics  # type: ignore[attr-defined]
         a = await subscribed(kit, "t")
         topics.gap("t")
-        topics.message("t", envelope(TEXT, b"after", None, None), "other", None)
+        topics.message("t", wrap_publication(TEXT, b"after", None, None), "other", None)
         assert await a.receive() == "after"
     assert "missed of Failing failed" in caplog.text
 

@@ -14,7 +14,18 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from tests.recorder import Recorder
 from wsframe.backplane import MemoryBackplane, MemoryHub
 from wsframe.server.local_server import LocalServer
-from wsframe.server.nodes import FRESH, LONGEST, MOST, NUMBERS, PATIENCE, QUESTION, TOPIC, merged, nodes_of, read
+from wsframe.server.nodes import (
+    FRESH,
+    LONGEST,
+    MOST,
+    NUMBERS,
+    PATIENCE,
+    QUESTION,
+    TOPIC,
+    merged,
+    nodes_of,
+    read_summary,
+)
 from wsframe.testing.kit import Kit, open_kit
 
 SUMMARY = {"node": "n", "service": "s", "host": "h", "address": "ws://h", **dict.fromkeys(NUMBERS, 1)}
@@ -103,9 +114,9 @@ async def test_a_server_without_a_backplane_is_alone_and_does_not_wait(autojump_
     "change", [{"node": 1}, {"clients": "1"}, {"clients": True}, {"clients": 1.5}, {"host": "x" * LONGEST}, None]
 )
 def test_other_summaries_are_none(change: dict[str, object] | None) -> None:
-    assert read(json.dumps(SUMMARY | {"more": 1}).encode()) == SUMMARY
-    assert read(json.dumps(None if change is None else SUMMARY | change).encode()) is None
-    assert read(b"{" * 900) is None
+    assert read_summary(json.dumps(SUMMARY | {"more": 1}).encode()) == SUMMARY
+    assert read_summary(json.dumps(None if change is None else SUMMARY | change).encode()) is None
+    assert read_summary(b"{" * 900) is None
 
 
 async def test_summaries_are_bounded_and_odd_ones_are_a_line(

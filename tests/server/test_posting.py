@@ -9,7 +9,7 @@ from trio.abc import Clock
 
 from tests.workers.services import opened as service_opened
 from wsframe import Registry, Resource
-from wsframe.server.posting import LONGEST_POST, envelope, opened, topic_of
+from wsframe.server.posting import LONGEST_POST, topic_of, unwrap_post, wrap_post
 from wsframe.testing import open_cluster
 from wsframe.workers.partitions import EVERYWHERE, PARTITIONS, Scope
 
@@ -17,20 +17,20 @@ from wsframe.workers.partitions import EVERYWHERE, PARTITIONS, Scope
 @pytest.mark.parametrize("path", ["/", "/rooms/5", "/café", "/" + "x" * 5000])
 @pytest.mark.parametrize("message", ["", "text", "ü\0", b"", b"\0\xff", b"x" * LONGEST_POST])
 def test_a_post_comes_out_as_it_was(path: str, message: str | bytes) -> None:
-    assert opened(envelope(path, message)) == (path, message)
+    assert unwrap_post(wrap_post(path, message)) == (path, message)
 
 
 @pytest.mark.parametrize("payload", [b"", b"t", b"t\xff\0\0\0/", b"x\1\0\0\0/text", b"b\2\0\0\0/", b"t\1\0\0\0/\xff"])
 def test_bytes_that_are_no_post_are_a_value_error(payload: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
-        opened(payload)
+        unwrap_post(payload)
 
 
 def test_a_post_has_text_without_surrogates_and_a_path() -> None:
     with pytest.raises(ValueError, match="surrogate"):
-        envelope("/", "\ud800")
+        wrap_post("/", "\ud800")
     with pytest.raises(TypeError, match="a path is a str"):
-        envelope(5, "x")
+        wrap_post(5, "x")
 
 
 def test_each_partition_has_a_topic() -> None:
@@ -42,7 +42,7 @@ async def test_a_malformed_post_of_another_worker_is_dropped_with_a_line(caplog:
         engine = service.engines[0]
         topic = topic_of(0, engine.posting.service)
         engine.topics.message(topic, b"nonsense", "node", None)
-        engine.topics.message(topic, envelope("/gone", "x"), "node", None)
+        engine.topics.message(topic, wrap_post("/gone", "x"), "node", None)
     assert "a post of another worker is dropped" in caplog.text
 
 
@@ -55,7 +55,7 @@ async def test_12_a_post_for_which_there_is_no_room_is_dropped_with_a_line(caplo
         for _ in range(10_000):
             engine.post("/", "x")
         assert not engine.post("/", "x")
-        engine.topics.message(topic_of(0, engine.posting.service), envelope("/", "x"), "node", None)
+        engine.topics.message(topic_of(0, engine.posting.service), wrap_post("/", "x"), "node", None)
     assert "too many wait there" in caplog.text
 
 

@@ -6,13 +6,13 @@ import json
 
 from tests.recorder import Recorder
 from tests.wire import connected, serving
-from wsframe.server.snapshot import snapshot, statistics_of, together, written
+from wsframe.server.snapshot import snapshot, statistics_of, statistics_to_json, together
 
 
 async def test_statistics_come_out_of_a_snapshot_as_they_went_in() -> None:
     async with serving(Recorder()) as server, connected(server):
         now = server.statistics()
-        assert statistics_of(json.loads(json.dumps(written(now)))) == now
+        assert statistics_of(json.loads(json.dumps(statistics_to_json(now)))) == now
         assert statistics_of(json.loads(json.dumps(snapshot(server)))).clients == 1
 
 

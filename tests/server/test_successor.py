@@ -21,7 +21,7 @@ from wsframe.hooks.hand_over import HandOver
 from wsframe.hooks.paired_lives import address_of
 from wsframe.server.predecessor import Offer, Packed
 from wsframe.workers.socket_exchange import OtherSideGone, Received, SocketExchange
-from wsframe.workers.state_file import packed
+from wsframe.workers.state_file import pack_parcel
 
 if not hasattr(socket, "SOCK_SEQPACKET"):
     pytest.skip("this system has no SOCK_SEQPACKET", allow_module_level=True)
@@ -169,8 +169,8 @@ async def test_other_numbers_of_sockets_than_of_states_are_refused(
         async with connected(both.old) as a, connected(both.old) as b:
             for peer in (a, b):
                 await echoes(peer, "1")
-            documents = "wsframe.server.predecessor.packed"
-            whole = packed
+            documents = "wsframe.server.predecessor.pack_parcel"
+            whole = pack_parcel
 
             def other(document: Any) -> bytes:
                 return whole((document * 2)[:count] if isinstance(document, list) else document)
@@ -193,7 +193,7 @@ async def test_an_offer_in_another_format_is_refused_and_the_next_one_taken(
         async with connected(both.old) as peer:
             await echoes(peer, "1")
             with monkeypatch.context() as patch:
-                patch.setattr("wsframe.server.predecessor.packed", lambda document: b"of another version")
+                patch.setattr("wsframe.server.predecessor.pack_parcel", lambda document: b"of another version")
                 await both.leave(old)
             assert await peer.receive_close() == (1012, "service restart")
         async with connected(both.old) as peer:

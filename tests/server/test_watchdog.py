@@ -13,7 +13,7 @@ import trio
 import wsframe
 from tests.hostile.place import Place, Recorder
 from tests.patience import PATIENCE
-from wsframe.server.watchdog import Watchdog, keeper, step_of, told
+from wsframe.server.watchdog import Watchdog, describe_frames, keeper, step_of
 
 
 def block_until(condition: Callable[[], object]) -> None:
@@ -87,7 +87,7 @@ async def test_no_thread_is_left_when_a_server_has_ended(plain: Place) -> None:
 def test_where_no_task_runs_nothing_is_named() -> None:
     assert step_of(None) == []
     assert keeper([]) == ("", [])
-    assert told([]) == ""
+    assert describe_frames([]) == ""
 
 
 async def test_its_end_does_not_wait_for_an_answer_of_the_loop() -> None:

@@ -27,7 +27,7 @@ from tests.user_code.acts import (
 from tests.user_code.breaking import Echo, around, check_well, refused
 from wsframe.log import log_for
 from wsframe.testing import open_kit
-from wsframe.user_code.errors import called
+from wsframe.user_code.errors import call_plain
 from wsframe.user_code.finalizers import FinalizerGuard
 
 PACKAGE = str(Path(wsframe.__file__).parent)
@@ -176,7 +176,7 @@ async def test_a_plain_function_that_leaves_something_open_leaves_it_to_nobody(a
     async with trio.open_nursery():
         with trio.CancelScope():
             with pytest.raises(RuntimeError, match="left a nursery or cancel scope open"):
-                called(act)
+                call_plain(act)
             await trio.lowlevel.checkpoint()
     assert opened() == before
 
@@ -194,7 +194,7 @@ async def test_tasks_in_a_nursery_that_is_left_so_are_cancelled() -> None:
         open_nursery().start_soon(task)
 
     with suppress(RuntimeError):
-        called(leave)
+        call_plain(leave)
     await ended.wait()
 
 

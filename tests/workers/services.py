@@ -19,7 +19,7 @@ from wsframe.server.options import ServeKeywords, ServeOptions
 from wsframe.workers.board import Board
 from wsframe.workers.control_socket import make_control_sockets
 from wsframe.workers.door import make_door
-from wsframe.workers.orders import encoded
+from wsframe.workers.orders import encode_message
 from wsframe.workers.worker import Worker
 
 BOUND = PATIENCE
@@ -71,7 +71,7 @@ class Service:
         supervisor, link = make_control_sockets()
         for end in (link, supervisor):
             self._closing.callback(end.close)
-        supervisor.send(encoded("accept", started=slot == 0))
+        supervisor.send(encode_message("accept", started=slot == 0))
         return Worker(
             slot=slot,
             count=self.count,

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from wsframe.workers.orders import FROM_SUPERVISOR, FROM_WORKER, LONGEST, decoded, encoded
+from wsframe.workers.orders import FROM_SUPERVISOR, FROM_WORKER, LONGEST, decode_message, encode_message
 
 
 def test_a_message_comes_out_as_it_went_in() -> None:
-    assert decoded(encoded("over", partitions=[0, 255])) == ("over", {"partitions": [0, 255]})
-    assert decoded(encoded("hurry")) == ("hurry", {})
+    assert decode_message(encode_message("over", partitions=[0, 255])) == ("over", {"partitions": [0, 255]})
+    assert decode_message(encode_message("hurry")) == ("hurry", {})
 
 
 def test_no_message_goes_both_ways() -> None:
@@ -22,22 +22,22 @@ def test_no_message_goes_both_ways() -> None:
 @pytest.mark.parametrize(("name", "fields"), [("begun", {}), ("over", {}), ("hurry", {"code": 1}), ("", {})])
 def test_what_is_not_in_the_table_is_not_said(name: str, fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="no message"):
-        encoded(name, **fields)
+        encode_message(name, **fields)
 
 
 def test_a_message_that_the_other_side_would_drop_is_not_said() -> None:
     for fields in ({"code": 1006, "lame_duck": 0}, {"code": 1001, "lame_duck": float("nan")}):
         with pytest.raises(ValueError, match="cannot be"):
-            encoded("drain", **fields)
+            encode_message("drain", **fields)
 
 
 def test_a_lame_duck_without_an_end_is_one() -> None:
-    assert decoded(encoded("ending", code=4001, lame_duck=inf)).fields["lame_duck"] == inf
+    assert decode_message(encode_message("ending", code=4001, lame_duck=inf)).fields["lame_duck"] == inf
 
 
 def test_a_message_beyond_the_limit_is_not_said() -> None:
     with pytest.raises(ValueError, match=f"at most {LONGEST}"):
-        encoded("failed", reason="x" * LONGEST)
+        encode_message("failed", reason="x" * LONGEST)
 
 
 @pytest.mark.parametrize(
@@ -54,4 +54,4 @@ def test_a_message_beyond_the_limit_is_not_said() -> None:
 )  # fmt: skip
 def test_bytes_that_are_not_a_message_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="not a message"):
-        decoded(data)
+        decode_message(data)

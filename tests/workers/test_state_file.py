@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsframe.workers.state_file import FORMAT, BadParcel, check_packable, opened, packed, read_file, written_file
+from wsframe.workers.state_file import (
+    FORMAT,
+    BadParcel,
+    check_packable,
+    open_parcel,
+    pack_parcel,
+    read_file,
+    written_file,
+)
 
 few = settings(max_examples=30)
 documents = st.recursive(
@@ -21,41 +29,41 @@ documents = st.recursive(
 @few
 @given(documents)
 def test_a_document_comes_out_as_it_went_in(document: Any) -> None:
-    assert opened(packed(document)) == document
+    assert open_parcel(pack_parcel(document)) == document
 
 
 @pytest.mark.parametrize("document", [{"bytes": 0}, {"object": {}}, {"object": {"bytes": b"\0"}}, [{"bytes": b"x"}]])
 def test_text_of_a_client_is_not_taken_for_structure(document: Any) -> None:
-    assert opened(packed(document)) == document
+    assert open_parcel(pack_parcel(document)) == document
 
 
 @few
 @given(st.binary())
 def test_other_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(BadParcel):
-        opened(data)
+        open_parcel(data)
 
 
 @few
 @given(documents, st.data())
 def test_a_parcel_that_is_cut_off_or_longer_is_refused(document: Any, data: st.DataObject) -> None:
-    whole = packed(document)
+    whole = pack_parcel(document)
     with pytest.raises(BadParcel):
-        opened(whole[: data.draw(st.integers(0, len(whole) - 1))])
+        open_parcel(whole[: data.draw(st.integers(0, len(whole) - 1))])
     with pytest.raises(BadParcel):
-        opened(whole + b"\0")
+        open_parcel(whole + b"\0")
 
 
 def test_another_format_is_refused() -> None:
-    data = bytearray(packed(None))
+    data = bytearray(pack_parcel(None))
     data[4] = FORMAT + 1
     with pytest.raises(BadParcel, match=f"format {FORMAT + 1} of b'wsfh' is not format {FORMAT}"):
-        opened(bytes(data))
+        open_parcel(bytes(data))
 
 
 @pytest.mark.parametrize("document", [object(), {"deep": [{1, 2}]}, 1j, bytes, [None, object()]])
 def test_objects_are_not_packed(document: object) -> None:
-    for refuses in (packed, check_packable):
+    for refuses in (pack_parcel, check_packable):
         with pytest.raises(TypeError, match="cannot be passed to another process"):
             refuses(document)
 

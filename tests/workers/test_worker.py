@@ -13,7 +13,7 @@ from wsframe.net.sockets import NamedSocket, traits_of
 from wsframe.workers import worker as module
 from wsframe.workers.board import Board
 from wsframe.workers.control_socket import make_control_sockets
-from wsframe.workers.orders import FORMAT, decoded
+from wsframe.workers.orders import FORMAT, decode_message
 from wsframe.workers.worker import VARIABLE, known_worker, survive_hangup, this_worker, worker_variable
 
 
@@ -34,7 +34,7 @@ def test_a_worker_of_another_version_than_its_supervisor_tells_it_and_does_not_s
     with pytest.raises(SystemExit) as ended:
         this_worker({VARIABLE: json.dumps(told)})
     assert ended.value.code == 2
-    message = decoded(kept.recv(10_000))
+    message = decode_message(kept.recv(10_000))
     assert message.name == "failed"
     assert "another version of wsframe" in message.fields["reason"]
     assert known_worker() is None

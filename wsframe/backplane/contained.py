@@ -11,7 +11,7 @@ from wsframe.backplane.boottime import boottime
 from wsframe.backplane.engine import BackplaneRefused
 from wsframe.backplane.interface import Backplane, History, Kept, Lease, Position, Told
 from wsframe.log import EACH, Log, log_for
-from wsframe.user_code.errors import called, contain, nested
+from wsframe.user_code.errors import call_plain, contain, nested
 from wsframe.user_code.program import is_a, leaves
 
 __all__ = ["ContainedBackplane"]
@@ -74,8 +74,8 @@ class ContainedBackplane:
         """Publish a message; False if that fails."""
         try:
             if keep is None:  # a backplane without history need not know it
-                return bool(called(self.inner.publish, topic, payload))
-            return bool(called(lambda: self.inner.publish(topic, payload, keep=keep)))
+                return bool(call_plain(self.inner.publish, topic, payload))
+            return bool(call_plain(lambda: self.inner.publish(topic, payload, keep=keep)))
         except BaseException as error:
             self._report("publish", error)
             return False
@@ -116,7 +116,7 @@ class ContainedBackplane:
 
     def _call(self, name: str, topics: Collection[str]) -> None:
         try:
-            called(getattr(self.inner, name), topics)
+            call_plain(getattr(self.inner, name), topics)
         except BaseException as error:
             self._report(name, error)
 

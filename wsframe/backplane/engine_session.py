@@ -14,7 +14,7 @@ import trio
 
 from wsframe.backplane.acquisition import Acquisition
 from wsframe.backplane.engine import EngineLink, EnginePublication, LinkLost
-from wsframe.backplane.envelope import EVERY_TOPIC, PLAIN, Envelope, opened
+from wsframe.backplane.envelope import EVERY_TOPIC, PLAIN, Envelope, unwrap
 from wsframe.backplane.interface import Position, Told
 from wsframe.backplane.numbering import LastSeen
 from wsframe.backplane.publications import Publications
@@ -264,7 +264,7 @@ class EngineSession:
         if not self.is_up:
             return  # a gap of all topics is reported before any later one
         try:
-            one = opened(data)
+            one = unwrap(data)
         except ValueError as error:
             logger.error("a message of another node is dropped: %s", error, kind=str(error))
             self._told.gap(None if topic == EVERY_TOPIC else topic)

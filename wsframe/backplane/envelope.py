@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from wsframe.backplane.interface import Position
 
-__all__ = ["EVERY_TOPIC", "KEPT", "MARK", "PLAIN", "Envelope", "body", "body_of", "opened"]
+__all__ = ["EVERY_TOPIC", "KEPT", "MARK", "PLAIN", "Envelope", "body", "body_of", "unwrap"]
 
 VERSION = "1"
 PLAIN, KEPT, MARK = VERSION + "n", VERSION + "k", VERSION + "m"
@@ -71,7 +71,7 @@ def parts_of(data: bytes) -> tuple[int, str, str, bytes]:
     return number, node, sender or node, data[start:]
 
 
-def opened(data: bytes) -> Envelope:
+def unwrap(data: bytes) -> Envelope:
     """Unwrap a message of another node.
 
     Raises:

@@ -125,7 +125,7 @@ class PostgresLink:
                 return
             self._waiting.popleft()
             head, _, rest = payload.partition(" ")
-            topic, body = unpacked(b64decode(rest))
+            topic, body = unpack_notification(b64decode(rest))
             if topic in self._topics:
                 self._take(topic, head.encode() + body)
 
@@ -136,7 +136,7 @@ class PostgresLink:
             while self._waiting and self._waiting[0][1].startswith(BY_ROW):
                 number, _, rest = self._waiting[0][1].removeprefix(BY_ROW).partition(":")
                 head, _, packed = rest.partition(" ")
-                topic, _ = unpacked(b64decode(packed))
+                topic, _ = unpack_notification(b64decode(packed))
                 self._reading = True
                 if topic in self._topics:
                     rows = await self.connection.execute(LARGE, int(number))
@@ -186,7 +186,7 @@ class PostgresLink:
                 refused.append(error)
 
         for one in batch:
-            payload = f"{one.head} {packed(one.topic, one.body)}"
+            payload = f"{one.head} {pack_notification(one.topic, one.body)}"
             if one.keep is None and len(payload) <= LONGEST:
                 together.append((self._channel(one.topic), payload))
                 continue
@@ -204,18 +204,18 @@ class PostgresLink:
             await self.connection.execute(NOTIFY, json.dumps(pairs))
 
     async def _publish_large(self, one: EnginePublication) -> None:
-        tail = f":{one.head} {packed(one.topic, b'')}"
+        tail = f":{one.head} {pack_notification(one.topic, b'')}"
         await self.connection.execute(PUBLISH_LARGE, one.body, self._channel(one.topic), BY_ROW, tail)
         await self._expire()
 
     async def _publish_kept(self, one: EnginePublication, keep: History) -> None:
         _, length = BODY.unpack_from(one.body)
-        tail = packed(one.topic, one.body)
+        tail = pack_notification(one.topic, one.body)
         large = len(KEPT) + 32 + 1 + len(tail) > LONGEST
         await self.connection.execute(
             PUBLISH_KEPT, self._service, one.topic.encode(), secrets.randbits(63), repr(float(keep.seconds)),
             len(one.body) - BODY.size - length, one.body, keep.messages, keep.bytes, BY_ROW if large else "",
-            self._channel(one.topic), KEPT, " " + (packed(one.topic, b"") if large else tail),
+            self._channel(one.topic), KEPT, " " + (pack_notification(one.topic, b"") if large else tail),
         )  # fmt: skip
         await self._expire()
 
@@ -290,13 +290,13 @@ async def tables_there(connection: PostgresConnection) -> tuple[int, int]:
     return int(tables), int(columns)
 
 
-def packed(topic: str, body: bytes) -> str:
+def pack_notification(topic: str, body: bytes) -> str:
     """Write a topic and a body as text: a notification has no other characters."""
     name = topic.encode()
     return b64encode(len(name).to_bytes(2, "big") + name + body).decode()
 
 
-def unpacked(data: bytes) -> tuple[str, bytes]:
+def unpack_notification(data: bytes) -> tuple[str, bytes]:
     """Read a topic and a body."""
     end = 2 + int.from_bytes(data[:2], "big")
     return data[2:end].decode(), data[end:]

@@ -16,7 +16,7 @@ from wsframe.log import Log, log_for, quoted
 from wsframe.protocol.frames import TEXT
 from wsframe.protocol.payload import encode
 from wsframe.resources.broadcast import broadcast_text
-from wsframe.resources.publication import Publication, envelope
+from wsframe.resources.publication import Publication, wrap_publication
 from wsframe.resources.topic import Receiver
 from wsframe.resources.topics import Topics
 
@@ -78,7 +78,7 @@ class Feed(Receiver):
         """Publish to a channel on all servers; ``publication`` is JSON. Return False if the history cannot take it."""
         topic, history = topic_of(channel), self._hooks.history_of(channel)
         if history is not None:
-            return self._topics.interest.keep(topic, envelope(TEXT, encode(publication), None, None), history)
+            return self._topics.interest.keep(topic, wrap_publication(TEXT, encode(publication), None, None), history)
         self._topics.publish_text(topic, publication)
         return True
 

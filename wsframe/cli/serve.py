@@ -22,7 +22,7 @@ from wsframe.cli.errors import Failure, Mistake, missing_extra
 from wsframe.cli.listening import add_listening_options, bound_sockets, check_listening, host_of, made_certificates
 from wsframe.cli.options import add_flags, made_capacity, made_deflate, made_limits, made_timeouts
 from wsframe.cli.sharing import add_sharing_options, check_backplane, made_cluster
-from wsframe.cli.streams import told
+from wsframe.cli.streams import print_line
 from wsframe.cli.target import TARGET_HELP, find_handler, load_target
 from wsframe.cli.workers import check_workers, supervise_target
 from wsframe.http.hostnames import host_names
@@ -349,5 +349,5 @@ def announce(server: Server) -> None:
         for address in server.addresses
     ]
     page = f"; metrics at {server.metrics_address}" if server.metrics_address else ""
-    if not told(f"Serving at {', '.join(places)}{page}", sys.stdout):
+    if not print_line(f"Serving at {', '.join(places)}{page}", sys.stdout):
         logger.info("cannot write to stdout; printed output is lost")

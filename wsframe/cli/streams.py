@@ -10,7 +10,7 @@ from typing import TextIO
 
 from wsframe.server.json_stderr import report
 
-__all__ = ["complain", "discard_output", "fill_gaps", "told"]
+__all__ = ["complain", "discard_output", "fill_gaps", "print_line"]
 
 
 def fill_gaps() -> None:
@@ -28,10 +28,10 @@ def fill_gaps() -> None:
 def complain(line: str, prefix: str = "wsframe", level: int = ERROR) -> None:
     """Write a line about the command to stderr, as text or as JSON."""
     if not report("wsframe.cli", level, line):
-        told(f"{prefix}: {line}", sys.stderr)
+        print_line(f"{prefix}: {line}", sys.stderr)
 
 
-def told(line: str, stream: TextIO) -> bool:
+def print_line(line: str, stream: TextIO) -> bool:
     """Print a line and return whether that succeeded."""
     try:
         print(

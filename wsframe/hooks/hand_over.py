@@ -43,7 +43,7 @@ from wsframe.protocol.closing import Phase
 from wsframe.protocol.decoder import Decoder
 from wsframe.protocol.events import Ended
 from wsframe.resources.client import Client
-from wsframe.user_code.errors import called, failed
+from wsframe.user_code.errors import call_plain, failed
 from wsframe.workers.state_file import check_packable
 
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ class HandOver:
             why = "it is in the middle of a message"
         if not why:
             try:
-                state = called(self._listener.resource.client_state, client)
+                state = call_plain(self._listener.resource.client_state, client)
                 check_packable(state)
             except BaseException as error:
                 if not failed(error):

@@ -11,7 +11,7 @@ from wsframe.connection.account import Account
 from wsframe.hooks.accounts import Accounts
 from wsframe.hooks.holdings import Holdings
 from wsframe.hooks.listener import Listener
-from wsframe.http.paths import asked, written
+from wsframe.http.paths import normalized_program_path, normalized_request_path
 from wsframe.http.request import Request
 from wsframe.http.responses import RETRY_AFTER, Reject, refusing
 from wsframe.log import Log, log_for, quoted
@@ -274,7 +274,7 @@ class Roster:
         self._check_named(path)
         target, params = self.registries.lookup(path) or (None, {})
         if isinstance(target, Factory):
-            listener = self.made.at(target, target.place(written(path), params))
+            listener = self.made.at(target, target.place(normalized_program_path(path), params))
         else:
             listener = self._living.get(id(target))
         return listener.resource if listener is not None and listener.usable else None
@@ -302,7 +302,7 @@ class Roster:
     def is_open(self, target: Resource[Any] | Factory, request: Request) -> bool:
         """Return whether a request can join a resource without a wait."""
         if isinstance(target, Factory):
-            listener = self.made.at(target, target.place(asked(request.path), request.path_params))
+            listener = self.made.at(target, target.place(normalized_request_path(request.path), request.path_params))
         else:
             listener = self._living.get(id(target))
         return listener is not None and listener.open
@@ -352,13 +352,13 @@ class Roster:
 
     def _made_at(self, factory: Factory, request: Request) -> Listener:
         """Return the listener of the resource that a factory made for a path; if there is none, have one made."""
-        place = factory.place(asked(request.path), request.path_params)
+        place = factory.place(normalized_request_path(request.path), request.path_params)
         former = self.made.at(factory, place)
         if former is not None and former.usable:
             return former
         if self._retired or (former is None and len(self.made.of(factory)) >= factory.max_resources):
             raise Reject(503, [RETRY_AFTER], "too many resources")
-        residence = self.whereabouts.of_made(factory, asked(request.path), request.path_params)
+        residence = self.whereabouts.of_made(factory, normalized_request_path(request.path), request.path_params)
         self.whereabouts.check_can_begin(residence)  # before the factory is asked
         resource = ask(factory.make, request)
         if resource is None:

@@ -37,7 +37,7 @@ from wsframe.protocol.closing import Phase
 from wsframe.resources.client import Client
 from wsframe.resources.publication import OWN, Publication
 from wsframe.resources.recovery import Resumption
-from wsframe.user_code.errors import called, contain, failed
+from wsframe.user_code.errors import call_plain, contain, failed
 from wsframe.user_code.protected_nursery import ProtectedNursery
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ class TakeOver:
 
     def _restore(self, link: Link, state: Any) -> bool:
         try:
-            called(self._listener.resource.restore_client, link.client, state)
+            call_plain(self._listener.resource.restore_client, link.client, state)
         except BaseException as error:
             if failed(error):
                 logger.error("restore_client failed for %r, which is closed 1012", link.client, exc_info=error)

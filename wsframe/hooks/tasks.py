@@ -100,9 +100,9 @@ class Tasks:
         """
         check_thread()
         if self._nursery is not None:
-            self._nursery.start_soon(self._run, called(fn, args))
+            self._nursery.start_soon(self._run, call_async(fn, args))
         elif self._early is not None:
-            self._early.append(called(fn, args))  # from running(), before its yield
+            self._early.append(call_async(fn, args))  # from running(), before its yield
         else:
             raise RuntimeError(f"{self._name} is stopping: it starts no more tasks")
 
@@ -113,7 +113,7 @@ class Tasks:
             return False
         if client._work is not None and len(client._work.scopes) >= MAX_TASKS:
             return False
-        task = called(fn, args)
+        task = call_async(fn, args)
         scope = trio.CancelScope()
         over = partial(begin(client, scope).done, scope)
         bounded = self._run_for(client, scope, over, task)
@@ -171,7 +171,7 @@ class Tasks:
                 over()
 
 
-def called(fn: TaskFunction, args: tuple[object, ...]) -> Awaitable[object]:
+def call_async(fn: TaskFunction, args: tuple[object, ...]) -> Awaitable[object]:
     """Call an async function, which starts nothing yet: a wrong call then raises where it is written.
 
     Raises:

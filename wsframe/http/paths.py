@@ -8,7 +8,16 @@ from re import Match, sub
 from re import compile as pattern
 from urllib.parse import quote, unquote_to_bytes
 
-__all__ = ["REST", "asked", "check_path", "check_route", "folded", "is_name", "with_other_slashes", "written"]
+__all__ = [
+    "REST",
+    "check_path",
+    "check_route",
+    "folded",
+    "is_name",
+    "normalized_program_path",
+    "normalized_request_path",
+    "with_other_slashes",
+]
 
 REST = "*"
 
@@ -25,12 +34,12 @@ IN_BRACES = pattern(r"\{[^{}]*\}")
 REGULAR = pattern(r"\^|.*(\.[*+]|\(\?|\\[dDwWsS]|\[\^|\[0-9\]|\[a-z)")
 
 
-def asked(path: str) -> str:
+def normalized_request_path(path: str) -> str:
     """Return the path of a request in the form in which paths are compared, one character for each byte."""
     return sub(UNUSUAL, lambda match: escaped(match, "latin-1"), path) if UNUSUAL.search(path) else path
 
 
-def written(path: str) -> str:
+def normalized_program_path(path: str) -> str:
     """Return a path from a program in the form in which paths are compared."""
     return sub(UNUSUAL, lambda match: escaped(match, "utf-8"), path) if UNUSUAL.search(path) else path
 
@@ -70,8 +79,8 @@ def check_path(path: object) -> str:
         return REST
     check_for_faults(text, lambda path: fault_of_route(path) or fault_of_parameters(path))
     if "{" not in text:
-        return written(text)
-    return "/".join(segment if is_name(segment) else written(segment) for segment in text.split("/"))
+        return normalized_program_path(text)
+    return "/".join(segment if is_name(segment) else normalized_program_path(segment) for segment in text.split("/"))
 
 
 def check_route(path: object) -> str:

@@ -25,12 +25,12 @@ class ConnectionClosed(WsframeError):
         if received is None:
             text = lost(sent, reason)
         elif sent is None:
-            text = f"the peer closed with {told(received)}"
+            text = f"the peer closed with {describe_close(received)}"
         else:
             first, answer = (received, sent) if peer_first else (sent, received)
             one, other = ("the peer", "we") if peer_first else ("we", "the peer")
-            differs = "" if answer.code == first.code else f" with {told(answer)}"
-            text = f"{one} closed with {told(first)}; {other} answered{differs}"
+            differs = "" if answer.code == first.code else f" with {describe_close(answer)}"
+            text = f"{one} closed with {describe_close(first)}; {other} answered{differs}"
         super().__init__(text)
         self.received = received
         self.sent = sent
@@ -55,7 +55,7 @@ def lost(sent: CloseFrame | None, reason: str) -> str:
     return f"{text}; we had sent {'a close frame without code' if sent.code == 1005 else f'close code {sent.code}'}"
 
 
-def told(frame: CloseFrame) -> str:
+def describe_close(frame: CloseFrame) -> str:
     code = "no code" if frame.code == 1005 else f"code {frame.code}"
     return f"{code} {quoted(frame.reason)}" if frame.reason else code
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from wsframe.http.any_host import answers_any_host, at_any_host
 from wsframe.http.any_worker import answers_in_any_worker, in_any_worker
-from wsframe.http.paths import asked, check_route, written
+from wsframe.http.paths import check_route, normalized_program_path, normalized_request_path
 from wsframe.http.request import Request
 from wsframe.http.responses import HttpHandler, Response
 from wsframe.resources.check_hooks import check_http_handler
@@ -43,14 +43,14 @@ def http_routes(routes: Mapping[str, HttpHandler]) -> HttpHandler:
                 f"routes have no parameters, but one that ends in '/' has all below it: '{right}/', not {path!r}"
             )
         check_http_handler("a handler", handler)
-    spelt = {written(path): handler for path, handler in routes.items()}
+    spelt = {normalized_program_path(path): handler for path, handler in routes.items()}
     if len(spelt) < len(routes):
         raise ValueError(f"a path is there twice, in two spellings: {', '.join(map(repr, routes))}")
     longest_first = sorted(spelt.items(), key=lambda route: len(route[0]), reverse=True)
 
     def find(request: Request) -> tuple[HttpHandler, Request] | None:
         """Return the handler for a request, and the request as that sees it."""
-        sent = asked(request.path)
+        sent = normalized_request_path(request.path)
         for path, handler in longest_first:
             if sent == path or (path.endswith("/") and sent.startswith(path)):
                 seen = copy(request)

@@ -156,7 +156,7 @@ class Found:
         Raises:
             OSError: If it cannot be read, or the file has changed in the meantime.
         """
-        with opened(self.path) as file:
+        with open_file(self.path) as file:
             if tag_of(os.fstat(file.fileno())) == self.tag:
                 file.seek(offset)
                 part = file.read(min(PART, self.size - offset))
@@ -165,7 +165,7 @@ class Found:
         raise OSError(errno.ESTALE, "changed while it was sent", self.path)
 
 
-def opened(path: str) -> BinaryIO:
+def open_file(path: str) -> BinaryIO:
     return open(path, "rb", buffering=0, opener=lambda name, _: os.open(name, OPEN_FLAGS))
 
 
@@ -197,7 +197,7 @@ class Files:
             OSError: If it cannot be read for a reason on our side, such as its size.
         """
         try:
-            with opened(path) as file:
+            with open_file(path) as file:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode):
                     return not_found()

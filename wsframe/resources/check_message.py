@@ -10,7 +10,7 @@ from wsframe.protocol.size_limits import Check, Kind
 from wsframe.resources.check_attributes import error_code_of
 from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource
-from wsframe.user_code.errors import called, failed
+from wsframe.user_code.errors import call_plain, failed
 
 __all__ = ["check_of"]
 
@@ -25,7 +25,7 @@ def check_of(client: Client[Any]) -> Check | None:
     def check(kind: Kind, frame_length: int, total_length: int) -> tuple[int, str] | None:
         resource = client.resource
         try:
-            answer = called(resource.check_message, client, kind, frame_length, total_length)
+            answer = call_plain(resource.check_message, client, kind, frame_length, total_length)
             if answer is None:
                 return None
             code, reason = answer if isinstance(answer, tuple) else (answer, "")

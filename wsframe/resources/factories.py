@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from inspect import signature
 
-from wsframe.http.paths import asked, folded
+from wsframe.http.paths import folded, normalized_request_path
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject, explained
 from wsframe.limits import check_number
@@ -14,7 +14,7 @@ from wsframe.log import Log, log_for
 from wsframe.resources.check_attributes import check_choice, check_settings
 from wsframe.resources.check_hooks import check_own_hooks, check_plain, check_takes, close_unawaited
 from wsframe.resources.resource import Resource
-from wsframe.user_code.errors import called, failed
+from wsframe.user_code.errors import call_plain, failed
 from wsframe.workers.partitions import Scope
 
 __all__ = ["Dispatcher", "Factory", "ask", "call_of", "check_dispatcher", "check_resource", "written_name"]
@@ -60,7 +60,7 @@ class Factory:
             path: In the form in which paths are compared.
             params: The text that its ``{name}`` segments matched; its case always counts.
         """
-        return (folded(path), *map(asked, params.values())) if self.ignore_case else path
+        return (folded(path), *map(normalized_request_path, params.values())) if self.ignore_case else path
 
 
 def call_of(cls: type[object]) -> str:
@@ -125,7 +125,7 @@ def ask(dispatcher: Dispatcher, request: Request) -> Resource | None:
         Reject: The one it raised, else 500 for another exception or a result that is not a resource.
     """
     try:
-        resource: object = called(dispatcher, request)
+        resource: object = call_plain(dispatcher, request)
     except Reject as refusal:
         raise explained(refusal, f"{written_name(dispatcher)} raised Reject without a body") from None
     except BaseException as error:

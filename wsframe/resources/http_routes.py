@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from wsframe.http.origins import OriginValidator
-from wsframe.http.paths import REST, asked
+from wsframe.http.paths import REST, normalized_request_path
 from wsframe.http.request import Request
 from wsframe.http.responses import HttpHandler
 from wsframe.resources.path_table import PathTable
@@ -62,7 +62,7 @@ class HttpRoutes:
 
     def answer(self, request: Request) -> tuple[HttpRoute, Request] | None:
         """Return the route for a request, and the request as the handler sees it: without the path that led to it."""
-        path, sent = asked(request.path), request.path
+        path, sent = normalized_request_path(request.path), request.path
         found = None if path == REST else self._paths.match(path, sent)  # OPTIONS can ask for "*" itself
         if found is not None:
             return found[0], seen(request, "/", found[1])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
-from wsframe.http.paths import check_path, folded, is_name, written
+from wsframe.http.paths import check_path, folded, is_name, normalized_program_path
 
 __all__ = ["PathTable", "normal"]
 
@@ -115,7 +115,7 @@ def normal(path: object) -> str:
     """
     if not isinstance(path, str):
         raise TypeError(f"a path is a str, not {type(path).__name__}")
-    return "/".join(one if is_name(one) else written(one) for one in path.split("/"))
+    return "/".join(one if is_name(one) else normalized_program_path(one) for one in path.split("/"))
 
 
 def alike(one: PathEntry[EntryT], other: PathEntry[EntryT]) -> bool:

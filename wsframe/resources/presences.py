@@ -20,7 +20,7 @@ from wsframe.doorbell import Doorbell
 from wsframe.log import Log, log_for
 from wsframe.protocol.frames import BINARY
 from wsframe.resources.interest import Interest
-from wsframe.resources.publication import OWN, Publication, envelope
+from wsframe.resources.publication import OWN, Publication, wrap_publication
 from wsframe.resources.topic import AnyClient, Receiver
 
 __all__ = ["Presences", "check_member"]
@@ -55,7 +55,7 @@ class Sheet(Receiver):
     def _send(self, message: dict[str, Any]) -> None:
         others = self._interest.others
         if others is not None:
-            others.publish(self.inner, envelope(BINARY, json.dumps(message).encode(), None, None))
+            others.publish(self.inner, wrap_publication(BINARY, json.dumps(message).encode(), None, None))
 
     def publication(self, topic: str, publication: Publication) -> None:
         """Take a message of another server."""

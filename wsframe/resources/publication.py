@@ -13,7 +13,17 @@ from wsframe.backplane.interface import Position
 from wsframe.protocol.frames import BINARY, TEXT
 from wsframe.protocol.payload import encode
 
-__all__ = ["LONGEST_TOPIC", "OWN", "Key", "Publication", "check", "check_key", "check_topic", "envelope", "opened"]
+__all__ = [
+    "LONGEST_TOPIC",
+    "OWN",
+    "Key",
+    "Publication",
+    "check",
+    "check_key",
+    "check_topic",
+    "unwrap_publication",
+    "wrap_publication",
+]
 
 Key = str | int | None
 """The key of a published message, which other servers must understand."""
@@ -69,13 +79,13 @@ def check_topic(topic: object) -> None:
         raise ValueError(f"topics that begin with {OWN!r} are wsframe's own")
 
 
-def envelope(opcode: int, data: bytes, key: Key, compress: bool | None) -> bytes:
+def wrap_publication(opcode: int, data: bytes, key: Key, compress: bool | None) -> bytes:
     """Wrap a message for other servers."""
     options = b"" if key is None and compress is None else json.dumps([key, compress]).encode()
     return b"".join((bytes((VERSION,)), KINDS[opcode], len(options).to_bytes(4, "little"), options, data))
 
 
-def opened(payload: bytes, sender: str, position: Position | None) -> Publication:
+def unwrap_publication(payload: bytes, sender: str, position: Position | None) -> Publication:
     """Unwrap a message of another server.
 
     Raises:

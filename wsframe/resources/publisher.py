@@ -18,7 +18,7 @@ from wsframe.backplane.supervised import SupervisedBackplane
 from wsframe.doorbell import check_trio
 from wsframe.protocol.frames import BINARY, TEXT
 from wsframe.protocol.payload import BINARY_TYPES, TEXT_TYPES, BytesLike, bytes_of, encode
-from wsframe.resources.publication import Key, check, envelope
+from wsframe.resources.publication import Key, check, wrap_publication
 from wsframe.user_code.errors import only_leaf
 from wsframe.user_code.protected_nursery import ProtectedNursery
 
@@ -55,7 +55,7 @@ class Publisher:
         """
         check(topic, key)
         data = encode(message) if isinstance(message, str) else bytes_of(message, TEXT_TYPES)
-        return self._backplane.publish(topic, envelope(TEXT, data, key, compress), keep=history)
+        return self._backplane.publish(topic, wrap_publication(TEXT, data, key, compress), keep=history)
 
     def publish_binary(
         self,
@@ -69,7 +69,7 @@ class Publisher:
         """Queue a binary message for the subscribers of a topic; see :meth:`publish_text`."""
         check(topic, key)
         data = bytes_of(message, BINARY_TYPES)
-        return self._backplane.publish(topic, envelope(BINARY, data, key, compress), keep=history)
+        return self._backplane.publish(topic, wrap_publication(BINARY, data, key, compress), keep=history)
 
     async def reached(self) -> None:
         """Wait until the backplane can be reached."""

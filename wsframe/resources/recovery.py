@@ -19,7 +19,7 @@ import trio
 from wsframe.backplane.interface import Kept, Position
 from wsframe.doorbell import Doorbell
 from wsframe.resources.interest import Interest
-from wsframe.resources.publication import Publication, opened
+from wsframe.resources.publication import Publication, unwrap_publication
 from wsframe.resources.topic import Receiver, Topic
 from wsframe.user_code.protected_nursery import ProtectedNursery
 
@@ -384,7 +384,7 @@ def within(since: Position, newest: Position, limit: int) -> bool:
 def read(kept: list[Kept], epoch: int) -> list[Publication] | None:
     """Return kept messages as they were published; None if one of them cannot be read."""
     try:
-        return [opened(one.payload, one.sender, Position(epoch, one.offset)) for one in kept]
+        return [unwrap_publication(one.payload, one.sender, Position(epoch, one.offset)) for one in kept]
     except ValueError:
         return None
 

@@ -7,7 +7,7 @@ from copy import copy
 from re import compile as pattern
 from typing import Any
 
-from wsframe.http.paths import asked, with_other_slashes
+from wsframe.http.paths import normalized_request_path, with_other_slashes
 from wsframe.http.request import NO_PARAMS, Request
 from wsframe.http.responses import Reject, refusing
 from wsframe.log import quoted
@@ -96,7 +96,7 @@ class Registries:
         """Return the registered path that a path would have with other slashes, or an empty text; ask no dispatcher."""
         for other in with_other_slashes(path):
             for registry in self._registries:
-                found = registry.table.match(asked(other), other)
+                found = registry.table.match(normalized_request_path(other), other)
                 if found is not None:
                     return found[0].path
         return ""

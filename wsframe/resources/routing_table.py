@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from wsframe.http.origins import OriginValidator
-from wsframe.http.paths import REST, asked
+from wsframe.http.paths import REST, normalized_request_path
 from wsframe.http.request import Request
 from wsframe.resources.factories import Dispatcher, Factory, ask
 from wsframe.resources.path_table import PathTable, normal
@@ -61,7 +61,7 @@ class RoutingTable:
         Raises:
             Reject: The one that a dispatcher raised, or 500.
         """
-        found = self._paths.match(asked(request.path), request.path)
+        found = self._paths.match(normalized_request_path(request.path), request.path)
         if found is not None:
             return found
         for dispatcher, origins in tuple(self.dispatchers):
@@ -80,7 +80,7 @@ class RoutingTable:
 
     def answer_unasked(self, request: Request) -> tuple[Registration, dict[str, str]] | None:
         """Return the answer if no dispatcher has to be asked; None if one has to, or if there is no answer."""
-        found = self._paths.match(asked(request.path), request.path)
+        found = self._paths.match(normalized_request_path(request.path), request.path)
         return found if found is not None or self.dispatchers else self._paths.match(REST, REST)
 
     def lookup(self, path: str) -> tuple[Registration, dict[str, str]] | None:
@@ -91,7 +91,7 @@ class RoutingTable:
         """Return whether a request for a path, as the client wrote it, can lead to a resource; ask no dispatcher."""
         return (
             bool(self.dispatchers)
-            or (self._paths.match(asked(path), path) or self._paths.match(REST, REST)) is not None
+            or (self._paths.match(normalized_request_path(path), path) or self._paths.match(REST, REST)) is not None
         )
 
     def registrations(self) -> Iterator[tuple[str, Registration]]:

@@ -14,7 +14,7 @@ from wsframe.log import Log, log_for
 from wsframe.protocol.frames import TEXT
 from wsframe.resources.broadcast import broadcast_binary, broadcast_text
 from wsframe.resources.client import Client
-from wsframe.resources.publication import Publication, opened
+from wsframe.resources.publication import Publication, unwrap_publication
 
 if TYPE_CHECKING:
     AnyClient = Client[Any]
@@ -81,7 +81,7 @@ class Topic:
     def take(self, payload: bytes, sender: str, position: Position | None) -> None:
         """Take a message of the engine."""
         try:
-            publication = opened(payload, sender, position)
+            publication = unwrap_publication(payload, sender, position)
         except ValueError as error:
             logger.error("a message of another server is dropped: %s", error, kind=str(error))
             self.tail.unreadable(position)

@@ -45,7 +45,7 @@ from wsframe.protocol.payload import BINARY_TYPES, TEXT_TYPES, BytesLike, bytes_
 from wsframe.resources.broadcast import Broadcast, broadcast_binary, broadcast_text
 from wsframe.resources.interest import Interest
 from wsframe.resources.presences import Presences, check_member
-from wsframe.resources.publication import Key, Publication, check, check_topic, envelope
+from wsframe.resources.publication import Key, Publication, check, check_topic, wrap_publication
 from wsframe.resources.recovery import Histories
 from wsframe.resources.topic import AnyClient, Receiver, Topic
 from wsframe.user_code.protected_nursery import ProtectedNursery
@@ -154,7 +154,7 @@ class Topics:
     def forward(self, topic: str, opcode: int, data: bytes, key: Key, compress: bool | None) -> None:
         """Send a message to the subscribers of other servers alone."""
         others = self.interest.others
-        if others is not None and not others.publish(topic, envelope(opcode, data, key, compress)):
+        if others is not None and not others.publish(topic, wrap_publication(opcode, data, key, compress)):
             logger.warning("a message of %s stays on this server: the backplane cannot take it", repr(topic))
 
     def publish_text(
@@ -206,7 +206,7 @@ class Topics:
             raise ValueError("a message with history has no exclude=: every subscriber's sequence must be whole")
         one = self._topics.get(topic)
         count = 0 if one is None else len(one.subscribers)
-        kept = self.interest.keep(topic, envelope(opcode, data, key, compress), history)
+        kept = self.interest.keep(topic, wrap_publication(opcode, data, key, compress), history)
         return Broadcast(count, 0) if kept else Broadcast(0, count)
 
     # Reports of the backplane

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from wsframe.exceptions import LivesElsewhere
-from wsframe.http.paths import REST, asked, written
+from wsframe.http.paths import REST, normalized_program_path, normalized_request_path
 from wsframe.http.request import Request
 from wsframe.resources.factories import Factory
 from wsframe.resources.life import Life
@@ -81,11 +81,11 @@ class Whereabouts:
         Args:
             path: As the client wrote it.
         """
-        return self._at(asked(path), path)
+        return self._at(normalized_request_path(path), path)
 
     def named(self, path: str) -> Residence | None:
         """Return where the object of a path lives that a program has written; None if no table has it."""
-        return self._at(written(path), path, dispatchers=False)
+        return self._at(normalized_program_path(path), path, dispatchers=False)
 
     def _at(self, path: str, as_sent: str, *, dispatchers: bool = True) -> Residence | None:
         for registry in self._registries:
@@ -146,7 +146,7 @@ class Whereabouts:
         if self._placement.whole:
             return
         if isinstance(target, Factory):
-            residence = self.of_made(target, asked(request.path), request.path_params)
+            residence = self.of_made(target, normalized_request_path(request.path), request.path_params)
         else:
             residence = self.of_resource(target)
         await self._placement.until_begun(residence.partition)

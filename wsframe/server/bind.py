@@ -130,7 +130,7 @@ def bound(
                 if isinstance(address, UnixAddress):
                     found: Sequence[NamedSocket] = [stack.enter_context(bound_unix(address.path, backlog, owner))]
                 else:
-                    found = opened(address, backlog, passed, names)
+                    found = bind_address(address, backlog, passed, names)
                 for sock in found:
                     stack.callback(sock.close)
                     sock.manner = address.manner
@@ -147,8 +147,10 @@ def naming(error: OSError, place: str, remedy: str = "") -> OSError:
     return OSError(reason) if error.errno is None else type(error)(error.errno, reason)
 
 
-def opened(address: ServerAddress, backlog: int, passed: Mapping[int, str], names: set[str]) -> Sequence[NamedSocket]:
-    """Return the sockets of an address other than that of a unix socket."""
+def bind_address(
+    address: ServerAddress, backlog: int, passed: Mapping[int, str], names: set[str]
+) -> Sequence[NamedSocket]:
+    """Bind an address other than a unix socket's; return its sockets."""
     if isinstance(address, TcpAddress):
         return bind_tcp(address.host, address.port, backlog)
     if isinstance(address, InheritedAddress):

@@ -21,7 +21,7 @@ from wsframe.server.bind import bind_unix, unlink_own
 from wsframe.server.inquiry import MOST_AT_ONCE, REQUEST, answer_inquiries, inquire, unknown
 from wsframe.server.nodes import REQUEST_NODES, nodes_of
 from wsframe.server.owning import REQUEST_REBALANCE, rebalanced
-from wsframe.server.snapshot import SLOWEST, snapshot, statistics_of, together, written
+from wsframe.server.snapshot import SLOWEST, snapshot, statistics_of, statistics_to_json, together
 from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.board import Board
 from wsframe.workers.worker import Worker, inquiries_at
@@ -89,7 +89,7 @@ async def ask_workers(folder: str, board: Board) -> Answers:
     async def ask(slot: int, generation: int) -> None:
         with trio.move_on_after(PATIENCE):
             answer = await inquire(inquiries_at(folder, slot, generation))
-            if answer is not None and readable(answer) is not None:
+            if answer is not None and readable_statistics(answer) is not None:
                 found[slot, generation] = answer
 
     async with ProtectedNursery() as nursery:
@@ -106,7 +106,7 @@ def census(board: Board, answers: Answers) -> ServiceStatistics:
             pid=row.pid,
             generation=row.generation,
             state=board.state(slot).name.lower(),
-            statistics=readable(answers.get((slot, row.generation))),
+            statistics=readable_statistics(answers.get((slot, row.generation))),
         )
         for slot, row in board.processes()
     ]
@@ -120,7 +120,7 @@ def census(board: Board, answers: Answers) -> ServiceStatistics:
     return ServiceStatistics(total=total, workers=tuple(workers))
 
 
-def readable(answer: Snapshot | None) -> ServerStatistics | None:
+def readable_statistics(answer: Snapshot | None) -> ServerStatistics | None:
     """Return the statistics of an answer; None for none, or one of another version of wsframe."""
     try:
         return None if answer is None or not answer.keys() >= PARTS else statistics_of(answer)
@@ -161,10 +161,10 @@ async def service_snapshot(folder: str, board: Board) -> dict[str, Any]:
     return {
         "time": trio.current_time(),
         "addresses": given[0]["addresses"] if given else [],
-        **written(found.total),
+        **statistics_to_json(found.total),
         "slowest": nlargest(SLOWEST, slowest, key=lambda client: int(client["bytes_waiting"])),
         "workers": [
-            {**one._asdict(), "statistics": None if one.statistics is None else written(one.statistics)}
+            {**one._asdict(), "statistics": None if one.statistics is None else statistics_to_json(one.statistics)}
             for one in found.workers
         ],
         "nodes": await ask_for_nodes(folder, board),

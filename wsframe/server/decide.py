@@ -15,7 +15,7 @@ from wsframe.resources.accept import Accept
 from wsframe.resources.check_hooks import close_unawaited
 from wsframe.resources.hints import add_hint
 from wsframe.resources.resource import Resource
-from wsframe.user_code.errors import called, failed, nested, only_leaf
+from wsframe.user_code.errors import call_plain, failed, nested, only_leaf
 from wsframe.user_code.program import is_a
 
 __all__ = [
@@ -50,7 +50,7 @@ def check_origin(validator: OriginValidator, request: Request, headers: Headers)
     """Ask the origin validator; anything but True refuses."""
     try:
         # Those that wsframe makes run no code of the user's, which could leave a scope open.
-        passed: object = validator(request) if is_pure(validator) else called(validator, request)
+        passed: object = validator(request) if is_pure(validator) else call_plain(validator, request)
         if not isinstance(passed, bool):
             close_unawaited(passed)
             logger.error("the origin validator returned a %s; only True lets a newcomer in", type(passed).__name__)

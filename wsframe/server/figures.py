@@ -243,7 +243,7 @@ def summed(several: Iterable[Metrics]) -> Metrics:
     found: dict[str, dict[tuple[str, ...], float | Distribution]] = {}
     for name, labels, number in chain.from_iterable(map(every, several)):
         numbers = found.setdefault(name, {})
-        numbers[labels] = number if labels not in numbers else added(numbers[labels], number)
+        numbers[labels] = number if labels not in numbers else add_values(numbers[labels], number)
     return found
 
 
@@ -253,7 +253,7 @@ def every(metrics: Metrics) -> Iterator[tuple[str, tuple[str, ...], float | Dist
             yield name, labels, number
 
 
-def added(one: float | Distribution, other: float | Distribution) -> float | Distribution:
+def add_values(one: float | Distribution, other: float | Distribution) -> float | Distribution:
     if isinstance(one, Distribution) and isinstance(other, Distribution):
         counts = tuple(map(sum, zip(one.counts, other.counts, strict=True)))
         return Distribution(one.bounds, counts, one.seconds + other.seconds)

@@ -17,7 +17,7 @@ METHODS = ("GET", "HEAD", "OPTIONS")
 ALLOWED = ("Allow", ", ".join(METHODS))
 
 
-def told(request: Request, text: str, status: int = 200) -> Response:
+def health_answer(request: Request, text: str, status: int = 200) -> Response:
     """Make an answer: to OPTIONS too, which HAProxy asks with by default."""
     if request.method not in METHODS:
         return Response(f"{ALLOWED[1]} are answered here\n", 405, headers=[ALLOWED])
@@ -33,7 +33,7 @@ async def healthz(request: Request) -> Response:
     It answers GET, HEAD and OPTIONS of HTTP/1.0 and 1.1, whatever their Host is. No answer means that the
     server should be started again.
     """
-    return told(request, "alive")
+    return health_answer(request, "alive")
 
 
 @in_any_worker
@@ -53,4 +53,8 @@ async def readyz(request: Request) -> Response:
     """
     worker = known_worker()
     reason = reason_of_service(worker, running_server.get().unready())
-    return told(request, reason, 503) if reason else told(request, "\n".join(["ready", *others_not_ready(worker)]))
+    return (
+        health_answer(request, reason, 503)
+        if reason
+        else health_answer(request, "\n".join(["ready", *others_not_ready(worker)]))
+    )

@@ -106,14 +106,14 @@ class Nodes:
                 self._told_at = now
                 self._topics.interest.tell(TOPIC, json.dumps(self.summary()).encode())
         elif now < self._question_at + FRESH:
-            summary = read(payload)
+            summary = read_summary(payload)
             if summary is None:
                 logger.error("a summary of another server is dropped", kind="summary")
             elif summary["node"] in self._heard or len(self._heard) < MOST:
                 self._heard[summary["node"]] = now, summary
 
 
-def read(payload: bytes) -> dict[str, Any] | None:
+def read_summary(payload: bytes) -> dict[str, Any] | None:
     """Read a summary; None if it is not one."""
     try:
         found = json.loads(payload) if len(payload) <= LONGEST else None

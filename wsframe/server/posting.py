@@ -67,7 +67,7 @@ class Posting:
 
     def post(self, path: str, message: str | bytes) -> bool:
         """Post to the resource of a path; see :meth:`Server.post`."""
-        payload = envelope(path, message)
+        payload = wrap_post(path, message)
         placement = self._roster.placement
         residence = self._roster.whereabouts.named(path) if self._linked else None
         partition = None if residence is None else residence.partition
@@ -84,7 +84,7 @@ class Posting:
     def _take(self, payload: bytes) -> None:
         """Deliver a post of another worker."""
         try:
-            path, message = opened(payload)
+            path, message = unwrap_post(payload)
         except ValueError as error:
             logger.error("a post of another worker is dropped: %s", error, kind="malformed")
             return
@@ -108,7 +108,7 @@ def service_of(worker: Worker | None) -> str:
     return blake2b(named.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
-def envelope(path: object, message: object) -> bytes:
+def wrap_post(path: object, message: object) -> bytes:
     """Wrap a post: its kind, the length of the path, the path, and the message.
 
     Raises:
@@ -128,7 +128,7 @@ def envelope(path: object, message: object) -> bytes:
     return b"".join((TEXT if isinstance(message, str) else BINARY, len(place).to_bytes(4, "little"), place, data))
 
 
-def opened(payload: bytes) -> tuple[str, str | bytes]:
+def unwrap_post(payload: bytes) -> tuple[str, str | bytes]:
     """Unwrap a post: path and message.
 
     Raises:

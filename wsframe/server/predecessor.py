@@ -50,7 +50,7 @@ from wsframe.log import Log, log_for
 from wsframe.resources.handing_over import hands_over
 from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.socket_exchange import OtherSideGone, Received, SocketExchange, make_exchange
-from wsframe.workers.state_file import packed, written_file
+from wsframe.workers.state_file import pack_parcel, written_file
 
 __all__ = ["MOST_UNDER_WAY", "Offer", "leave_lives"]
 
@@ -228,7 +228,7 @@ class Offer:
         clients = 0
         for number, one in enumerate(self._lives):
             request = first_request(one.given)
-            state = packed({"state": one.given.state, "request": request, "positions": one.given.positions})
+            state = pack_parcel({"state": one.given.state, "request": request, "positions": one.given.positions})
             await send_with_state(exchange, ["life", number, one.address], state)
         for number, one in enumerate(self._lives):
             given = one.given.clients
@@ -241,7 +241,7 @@ class Offer:
         while self._under_way + len(clients) > MOST_UNDER_WAY:
             self._take(await exchange.receive())
         self._under_way += len(clients)
-        states = packed([to_document(one.frozen) for one in clients])
+        states = pack_parcel([to_document(one.frozen) for one in clients])
         await send_with_state(
             exchange, ["clients", number, len(clients)], states, *(one.sock.fileno() for one in clients)
         )

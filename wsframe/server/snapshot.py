@@ -12,7 +12,7 @@ from wsframe.resources.client import Client
 from wsframe.resources.server import Distribution, Metrics, ResourceStatistics, Server, ServerStatistics
 from wsframe.server.figures import FAMILIES, summed
 
-__all__ = ["SLOWEST", "snapshot", "statistics_of", "together", "written"]
+__all__ = ["SLOWEST", "snapshot", "statistics_of", "statistics_to_json", "together"]
 
 SLOWEST = 20
 
@@ -22,12 +22,12 @@ def snapshot(server: Server) -> dict[str, Any]:
     return {
         "time": trio.current_time(),
         "addresses": server.addresses,
-        **written(server.statistics()),
+        **statistics_to_json(server.statistics()),
         "slowest": [snapshot_of(client) for client in server.slowest_clients(SLOWEST)],
     }
 
 
-def written(statistics: ServerStatistics) -> dict[str, Any]:
+def statistics_to_json(statistics: ServerStatistics) -> dict[str, Any]:
     """Return statistics ready for JSON."""
     return {
         **statistics._asdict(),
@@ -85,7 +85,7 @@ def together(several: Iterable[ServerStatistics]) -> ServerStatistics:
     by_resource: dict[tuple[str, tuple[str, ...]], ResourceStatistics] = {}
     for one in (one for statistics in given for one in statistics.by_resource):
         key = (one.name, one.paths)
-        by_resource[key] = added(by_resource[key], one) if key in by_resource else one
+        by_resource[key] = add_resources(by_resource[key], one) if key in by_resource else one
     sums: dict[str, Any] = {
         name: sum(getattr(one, name) for one in given)
         for name in ServerStatistics._fields
@@ -95,6 +95,6 @@ def together(several: Iterable[ServerStatistics]) -> ServerStatistics:
     return ServerStatistics(**sums, by_resource=tuple(by_resource.values()), metrics=metrics)
 
 
-def added(one: ResourceStatistics, other: ResourceStatistics) -> ResourceStatistics:
+def add_resources(one: ResourceStatistics, other: ResourceStatistics) -> ResourceStatistics:
     sums: dict[str, Any] = {name: getattr(one, name) + getattr(other, name) for name in ResourceStatistics._fields[2:]}
     return one._replace(**sums)

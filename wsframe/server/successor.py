@@ -30,7 +30,7 @@ from wsframe.server.unanswered import is_newcomer
 from wsframe.user_code.errors import contain
 from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.socket_exchange import LostMessage, OtherSideGone, Received, SocketExchange
-from wsframe.workers.state_file import opened, read_file
+from wsframe.workers.state_file import open_parcel, read_file
 
 __all__ = ["OfferedLife", "Successor"]
 
@@ -49,7 +49,7 @@ class OfferedLife:
 
     def __init__(self, address: tuple[str, str], state: bytes) -> None:
         self.address = address
-        document = opened(state)
+        document = open_parcel(state)
         self.state: bytes = document["state"]
         request = document["request"]
         self.request: Request | None = None if request is None else thaw_request(request_of(request))
@@ -139,7 +139,7 @@ class Successor:
             number, count = values
             arrived = sockets_of(received)
             try:
-                frozen = [from_document(one) for one in opened(state)]
+                frozen = [from_document(one) for one in open_parcel(state)]
                 if not count == len(frozen) == len(arrived):
                     raise ValueError(f"{count} clients came with {len(arrived)} sockets and {len(frozen)} states")
             except ValueError:
@@ -164,12 +164,12 @@ class Successor:
                 for sock, frozen in life.clients
             ]
             life.clients.clear()
-            say_mine = partial(told, exchange, ["mine", number])
+            say_mine = partial(try_to_tell, exchange, ["mine", number])
             taking = TakeOver(listener, self._reactor, life.state, clients, say_mine, life.positions)
             await taking.done.wait()
             if taking.taken:
                 return
-        told(exchange, ["refused", number, why[:1000]])
+        try_to_tell(exchange, ["refused", number, why[:1000]])
 
 
 def conversation(received: Received) -> tuple[SocketExchange, int]:
@@ -198,7 +198,7 @@ def sockets_of(received: Received) -> list[socket.socket]:
     return made
 
 
-def told(exchange: SocketExchange, document: object) -> bool:
+def try_to_tell(exchange: SocketExchange, document: object) -> bool:
     """Send the giver a message; return False if it cannot receive it any more."""
     try:
         return exchange.send_now(document)

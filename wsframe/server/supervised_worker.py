@@ -21,7 +21,7 @@ from wsframe.server.readiness import note_reason
 from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.balance import Balance
 from wsframe.workers.control_socket import ControlSocket
-from wsframe.workers.orders import ControlMessage, encoded
+from wsframe.workers.orders import ControlMessage, encode_message
 from wsframe.workers.placement import Placement
 from wsframe.workers.worker import Worker
 
@@ -214,4 +214,4 @@ def placement_of(duty: Duty | None) -> Placement:
 def tell_failure(worker: Worker, reason: str) -> None:
     """Tell the supervisor why this worker cannot start."""
     with suppress(OSError):  # it has gone
-        worker.link.send(encoded("failed", reason=reason[:1000]))
+        worker.link.send(encode_message("failed", reason=reason[:1000]))

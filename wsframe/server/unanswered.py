@@ -27,7 +27,7 @@ from wsframe.server.listen import Bound, peer_address
 from wsframe.server.newcomer import Newcomer
 from wsframe.server.seat import Seat
 from wsframe.workers.socket_exchange import OtherSideGone, Received, SocketExchange
-from wsframe.workers.state_file import opened, packed, read_file, written_file
+from wsframe.workers.state_file import open_parcel, pack_parcel, read_file, written_file
 
 __all__ = ["Arrivals", "Unanswered", "is_newcomer"]
 
@@ -80,7 +80,7 @@ class Unanswered:
         try:
             if request is not None:
                 rest = newcomer.nonce + newcomer.trailing
-                state = packed({"request": request_document(freeze_request(request)), "rest": rest})
+                state = pack_parcel({"request": request_document(freeze_request(request)), "rest": rest})
                 descriptors.append(written_file(state))
             with trio.fail_after(FAREWELL):
                 await self.lineage.send(document, descriptors)
@@ -157,7 +157,7 @@ def newcomer_of(received: Received, places: Sequence[Bound]) -> Newcomer:
     """
     _, accepted, number, partition, passed, forwarded = received.document
     place = places[number]
-    state = opened(read_file(received.descriptors[1])) if len(received.descriptors) > 1 else None
+    state = open_parcel(read_file(received.descriptors[1])) if len(received.descriptors) > 1 else None
     request = None if state is None else thaw_request(request_of(state["request"]))
     sock = socket.socket(fileno=received.descriptors[0])
     del received.descriptors[0]

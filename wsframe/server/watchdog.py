@@ -97,7 +97,7 @@ class Watchdog:
                 "%s has kept the server for more than a second; no other client is served in the meantime",
                 name,
                 kind=name,
-                stack="It is here:\n" + told(inner),
+                stack="It is here:\n" + describe_frames(inner),
             )
 
 
@@ -129,7 +129,7 @@ def keeper(frames: list[FrameType]) -> tuple[str, list[FrameType]]:
     return (own[-1] if own else ""), frames
 
 
-def told(frames: list[FrameType]) -> str:
+def describe_frames(frames: list[FrameType]) -> str:
     """Describe where a task is, as a traceback does."""
     stack = StackSummary.extract((frame, frame.f_lineno) for frame in frames[-MOST_FRAMES:])
     lines = "".join(stack.format()).rstrip("\n").split("\n")
@@ -139,4 +139,4 @@ def told(frames: list[FrameType]) -> str:
 def named(frames: list[FrameType]) -> tuple[str, str]:
     """Name the method that a task is in, and describe where it is."""
     name, inner = keeper(frames)
-    return name, told(inner)
+    return name, describe_frames(inner)

@@ -19,7 +19,7 @@ __all__ = [
     "LEFT_OPEN",
     "Nesting",
     "being_cancelled",
-    "called",
+    "call_plain",
     "contain",
     "failed",
     "harmless",
@@ -200,7 +200,7 @@ def orphan(nursery: trio.Nursery) -> None:
     nursery._parent_task = SimpleNamespace(_child_nurseries=[nursery])  # type: ignore[assignment]
 
 
-def called(fn: Callable[..., ResultT], *args: object) -> ResultT:
+def call_plain(fn: Callable[..., ResultT], *args: object) -> ResultT:
     """Call user code that cannot wait, and leave trio's stack as it was.
 
     Raises:
@@ -245,7 +245,7 @@ def call_handlers(emit: Callable[[], None]) -> None:
     if trio.lowlevel.in_trio_task():
         unlock = locked()
         try:
-            called(emit)
+            call_plain(emit)
         finally:
             unlock()
     else:

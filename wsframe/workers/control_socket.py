@@ -12,7 +12,7 @@ from typing import Any
 import trio
 
 from wsframe.doorbell import Doorbell
-from wsframe.workers.orders import LONGEST, ControlMessage, decoded, encoded
+from wsframe.workers.orders import LONGEST, ControlMessage, decode_message, encode_message
 
 __all__ = ["ControlSocket", "make_control_sockets"]
 
@@ -37,7 +37,7 @@ class ControlSocket:
 
     def say(self, name: str, **fields: Any) -> None:
         """Send a message of the table, now or as soon as there is room; nothing where the other end has gone."""
-        self._waiting.append(encoded(name, **fields))
+        self._waiting.append(encode_message(name, **fields))
         if not self._send():
             self._bell.ring()
 
@@ -75,7 +75,7 @@ class ControlSocket:
                 continue
             except OSError:
                 return None
-            return decoded(data) if data else None
+            return decode_message(data) if data else None
 
     def heard(self) -> ControlMessage | None:
         """Return a message that is here already; None if there is none.
@@ -87,7 +87,7 @@ class ControlSocket:
             data = self._sock.recv(LONGEST)
         except OSError:  # BlockingIOError is one: a process that holds the other end says nothing more
             return None
-        return decoded(data) if data else None
+        return decode_message(data) if data else None
 
     def close(self) -> None:
         """Close the socket."""

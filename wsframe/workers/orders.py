@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from wsframe.protocol.close import may_be_sent
 
-__all__ = ["FORMAT", "FROM_SUPERVISOR", "FROM_WORKER", "LONGEST", "ControlMessage", "decoded", "encoded"]
+__all__ = ["FORMAT", "FROM_SUPERVISOR", "FROM_WORKER", "LONGEST", "ControlMessage", "decode_message", "encode_message"]
 
 FORMAT: Final = 4
 """The number of all that a supervisor and its workers share: these messages, the board, the doors, the descriptors
@@ -66,7 +66,7 @@ class ControlMessage(NamedTuple):
     fields: dict[str, Any]
 
 
-def encoded(name: str, **fields: Any) -> bytes:
+def encode_message(name: str, **fields: Any) -> bytes:
     """Return the bytes of a message.
 
     Raises:
@@ -83,7 +83,7 @@ def encoded(name: str, **fields: Any) -> bytes:
     return data
 
 
-def decoded(data: bytes) -> ControlMessage:
+def decode_message(data: bytes) -> ControlMessage:
     """Read a message.
 
     Raises:

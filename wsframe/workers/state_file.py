@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from secrets import token_hex
 from typing import Any
 
-__all__ = ["FORMAT", "BadParcel", "check_packable", "opened", "packed", "read_file", "written_file"]
+__all__ = ["FORMAT", "BadParcel", "check_packable", "open_parcel", "pack_parcel", "read_file", "written_file"]
 
 MAGIC = b"wsfh"
 FORMAT = 5
@@ -40,17 +40,17 @@ class BadParcel(ValueError):
 
 
 def check_packable(document: object) -> None:
-    """Check that a document is one for :func:`packed`.
+    """Check that a document is one for :func:`pack_parcel`.
 
     Raises:
         TypeError: If it has any other value, or a key that is not a str.
     """
     if type(document) not in PLAIN:
         check_keys((document,))
-        packed(document)
+        pack_parcel(document)
 
 
-def packed(document: object) -> bytes:
+def pack_parcel(document: object) -> bytes:
     """Return the bytes of a document of None, bool, int, float, str, bytes, lists, tuples and mappings.
 
     Keys that are not str become str; :func:`check_packable` refuses them.
@@ -94,7 +94,7 @@ def check_keys(values: Iterable[object]) -> None:
             check_keys(value)
 
 
-def opened(data: bytes) -> Any:
+def open_parcel(data: bytes) -> Any:
     """Return the document of a parcel; tuples have become lists.
 
     Raises:

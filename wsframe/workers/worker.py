@@ -14,7 +14,7 @@ from typing import Any, Final
 from wsframe.net.forked import keep_from_children
 from wsframe.net.sockets import NamedSocket, Traits
 from wsframe.workers.board import Board, Row
-from wsframe.workers.orders import FORMAT, encoded
+from wsframe.workers.orders import FORMAT, encode_message
 
 __all__ = ["VARIABLE", "Worker", "inquiries_at", "known_worker", "renumbered", "this_worker", "worker_variable"]
 
@@ -154,7 +154,7 @@ def check_format(told: dict[str, Any]) -> None:
     )
     try:
         with socket.socket(fileno=told["link"]) as link:
-            link.send(encoded("failed", reason=reason))
+            link.send(encode_message("failed", reason=reason))
     except (OSError, KeyError):
         raise SystemExit(reason) from None
     raise SystemExit(2)
