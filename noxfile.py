@@ -101,22 +101,8 @@ def chaos(session: nox.Session) -> None:
 
 @nox.session
 def simulate(session: nox.Session) -> None:
-    """Disturb clusters in memory by the faults of 500 seeds, or of the number after ``--``."""
-    session.install("-e", ".[test]")
-    seeds = session.posargs[0] if session.posargs else "500"
-    session.run(
-        *(
-            "pytest",
-            "-q",
-            "-n",
-            "auto",
-            "tests/testing/test_cluster.py",
-            "tests/testing/test_cluster_owners.py",
-            "tests/testing/test_cluster_splices.py",
-            "tests/integration/test_history.py",
-        ),
-        env={"WSFRAME_SIMULATION_SEEDS": seeds},
-    )
+    """Disturb clusters in memory by the faults of 500 seeds, or of the number after ``--``; write the record."""
+    run_package(session, "simulate")
 
 
 @nox.session

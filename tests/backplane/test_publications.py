@@ -9,7 +9,7 @@ from tests.patience import PATIENCE
 from wsframe.backplane.envelope import EVERY_TOPIC, KEPT, MARK, PLAIN, body_of
 from wsframe.backplane.interface import History
 from wsframe.backplane.numbering import MOST_TOPICS
-from wsframe.backplane.publications import BATCH, BATCH_BYTES, MOST, Publications
+from wsframe.backplane.publications import BATCH, BATCH_BYTES, LARGEST, MOST, Publications
 
 
 def test_messages_are_taken_in_order_and_in_batches() -> None:
@@ -43,6 +43,17 @@ def test_bytes_that_wait_are_bounded_and_one_message_always_fits() -> None:
     assert not publications.put("n", "t", b"x", None)
     publications.take()
     assert publications.put("n", "t", b"x", None)
+
+
+def test_a_message_that_is_too_large_for_an_engine_is_refused_and_marked() -> None:
+    publications = Publications()
+    assert publications.put("n", "t", bytes(LARGEST), None)
+    publications.take()
+    publications.done()
+    assert not publications.put("n", "t", bytes(LARGEST + 1), None)
+    publications.mark("n")
+    (mark,) = publications.take()
+    assert (mark.head, mark.topic, body_of(mark.body)[0]) == (MARK, "t", 2)
 
 
 def test_messages_that_wait_are_bounded_in_number() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.owners.acts import Act, Change, Watch, read
-from tests.owners.record import PAGE, RECORD, page
+from tests.owners.record import PAGE, RECORD, longest, page
 
 
 def act(at: float, token: int, path: str = "/a", node: str = "1", *, kind: str = "task", lost: bool = False) -> Act:
@@ -56,3 +56,14 @@ def test_the_record_shows_no_fault_and_the_page_is_that_of_the_record() -> None:
     assert record["faults"] == []
     assert sum(one["rounds"] for one in record["causes"].values()) > 0
     assert PAGE.read_text() == page(record)
+
+
+def test_the_record_keeps_the_longest_run_of_earlier_ones() -> None:
+    run = {"date": "2026-01-01", "acts": 1, "owners": 1, "faults": [], "late": [], "causes": {"a": {"rounds": 200}}}
+    kept = longest(run, 20)
+    assert kept is not None
+    assert kept["rounds"] == 200
+    shorter = {**run, "causes": {"a": {"rounds": 20}}, "longest": kept}
+    assert longest(shorter, 30) == kept
+    assert longest(shorter, 200) is None
+    assert longest(None, 1) is None

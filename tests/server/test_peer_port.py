@@ -18,6 +18,7 @@ from tests.workers.services import Service
 from wsframe import Cluster
 from wsframe.net.client_facts import ClientFacts
 from wsframe.net.peer_header import PeerGate, sealed
+from wsframe.net.proxy_protocol import SIGNATURE
 from wsframe.server import dialing, peer_port, peering, splice
 from wsframe.server.newcomer import Newcomer
 from wsframe.server.peer_port import BUFFER, BUSY, MINE, NOT_MINE, PeerPort, peer_socket
@@ -161,7 +162,14 @@ async def has_room(newcomer: Newcomer) -> bool:
     return True
 
 
-async def test_silence_is_ended() -> None:
+async def trickle(stream: trio.SocketStream) -> None:
+    """Send a header that does not end, a byte at a time."""
+    for byte in SIGNATURE + b"\x21\x11\xf0\x00" + bytes(60_000):
+        await stream.send_all(bytes((byte,)))
+        await trio.sleep(0.001)
+
+
+async def test_silence_and_a_trickle_are_ended() -> None:
     with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as listening:
         patch.setattr(peer_port, "WITHIN", 0.05)
         listening.setblocking(False)
@@ -173,6 +181,10 @@ async def test_silence_is_ended() -> None:
                 with pytest.raises(trio.BrokenResourceError):
                     await stream.receive_some(1)
                 await stream.aclose()
+                trickling = await trio.open_tcp_stream(*listening.getsockname())
+                with pytest.raises(trio.BrokenResourceError):
+                    await trickle(trickling)
+                await trickling.aclose()
                 ended = await trio.open_tcp_stream(*listening.getsockname())
                 await ended.aclose()
                 while port._unproved:  # noqa: ASYNC110

@@ -19,6 +19,9 @@ __all__ = ["Publications"]
 
 MOST = 20_000
 """Messages that wait."""
+LARGEST = 16 << 20
+"""Bytes of a message: a larger one ends the connection of each receiver, for Redis has room for 32 MiB, and on a slow
+machine or network it lasts longer than a probe."""
 BATCH, BATCH_BYTES = 256, 1 << 20
 """Messages of one batch, and the bytes beyond which it takes no more."""
 
@@ -51,7 +54,7 @@ class Publications:
         """Queue a message, of the node or of a sender that it stands for; return False if there is no room."""
         number = self._numbers.next(topic)
         size = len(topic) + len(payload) + OVERHEAD
-        if len(self._waiting) >= MOST or (self._bytes and self._bytes + size > self._limit):
+        if len(self._waiting) >= MOST or (self._bytes and self._bytes + size > self._limit) or len(payload) > LARGEST:
             self._doubt(topic)
             return False
         if self._all_in_doubt:

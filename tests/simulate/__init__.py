@@ -1,0 +1,1 @@
+"""Clusters in memory under the faults of many seeds: ``nox -s simulate``."""
