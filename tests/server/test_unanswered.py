@@ -263,3 +263,19 @@ def test_those_that_come_to_a_server_that_never_begins_are_let_go(stack: ExitSta
         one.close()
         arrivals.close()
         assert other.recv(1) == b""
+
+
+async def test_workers_3_newcomers_that_the_next_worker_cannot_take_are_answered_503(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ours, theirs = make_exchange()
+    theirs.close()
+    old = Slow()
+    async with restarting(old, Quick()) as (first, _, _), raw_peer(first) as late:
+        await late.send(head("/?slow"))
+        await until(lambda: old.asked)
+        first.engine.admission.unanswered.lineage = ours
+        first.engine.admission.drain(0)
+        assert (await late.head()).status == 503
+        ours.close()
+    assert "the next worker does not take it" in caplog.text

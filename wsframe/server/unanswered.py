@@ -85,7 +85,7 @@ class Unanswered:
             with trio.fail_after(FAREWELL):
                 await self.lineage.send(document, descriptors)
         except (OtherSideGone, OSError, trio.TooSlowError) as error:
-            logger.error("%s: the next worker does not take it: %s", newcomer.name, error)
+            logger.error("%s: the next worker does not take it: %s", newcomer.name, error, kind="next")
             return False
         finally:
             for state_file in descriptors[1:]:
@@ -129,7 +129,7 @@ class Arrivals:
         try:
             newcomer = newcomer_of(received, self._places)
         except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
-            logger.error("a newcomer of the predecessor is lost: %s", error)
+            logger.error("a newcomer of the predecessor is lost: %s", error, kind="lost")
         else:
             self._start(newcomer)
         finally:
