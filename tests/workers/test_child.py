@@ -19,10 +19,10 @@ from wsframe.workers.orders import ControlMessage
 
 PROGRAM = """
 import os, sys
-from wsframe.workers.orders import encoded
+from wsframe.workers.orders import encode_message
 from wsframe.workers.worker import this_worker
 worker = this_worker()
-worker.link.send(encoded("failed", reason=f"{worker.slot} of {worker.count}"))
+worker.link.send(encode_message("failed", reason=f"{worker.slot} of {worker.count}"))
 worker.row.clients = os.getpgid(0)
 sys.exit(3 if sys.stdin.read() == "" else 4)
 """
