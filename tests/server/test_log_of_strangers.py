@@ -95,7 +95,8 @@ async def test_lines_of_a_client_and_its_repr_are_cut(plain: Place, info: Lines)
         assert len(repr(client.request)) < 250
         assert client.path == f"/x/{LONG}"
         await peer.send(b"\xff\xff\xff")
-        await peer.end()
+        await peer.rest.until_close()
+        peer.hang_up()
         await until(lambda: any("closed 1002" in line for line in info()))
         assert all(len(line) < 250 for line in info())
 
