@@ -33,7 +33,7 @@ async def test_a_server_that_shares_resources_gives_those_with_clients_too(
         assert 0 not in giving._shareable()
         assert await rebalanced(kit, tmp_path / "admin") == 0
         assert 0 in giving._shareable()
-    assert capsys.readouterr().out == "the servers give partitions away until all have equally many\n"
+    assert capsys.readouterr().out == "the servers give partitions away until each has the same number\n"
 
 
 async def test_one_that_shares_none_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

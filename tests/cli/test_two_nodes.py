@@ -283,4 +283,4 @@ async def test_rebalancing_shares_rooms_with_a_second_server_and_no_client_is_re
             peer.hang_up()
         one.end(signal.SIGTERM)
         two.end(signal.SIGTERM)
-    assert "until all have equally many" in capsys.readouterr().out
+    assert "until each has the same number" in capsys.readouterr().out

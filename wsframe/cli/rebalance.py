@@ -29,7 +29,7 @@ def add_command(commands: Commands) -> None:
         "rebalance",
         help="spread the resources evenly over the servers of a backplane",
         description="Have the servers of a backplane give resources with clients to those that have fewer, one "
-        "partition a second, until all have equally many. Their clients are closed with 1012 and come back.",
+        "partition a second, until each has the same number. Their clients are closed with 1012 and come back.",
         examples=EXAMPLES,
     )
     parser.add_argument("--admin", metavar="PATH", required=True, help="the admin socket of one of the servers")
@@ -42,4 +42,4 @@ def rebalance(args: argparse.Namespace) -> None:
         raise Mistake(f"nobody answers at {args.admin}: is it the --admin of a server that runs?")
     if answer.get("error"):
         raise Failure(f"not rebalanced: {answer['error']}")
-    print("the servers give partitions away until all have equally many")
+    print("the servers give partitions away until each has the same number")

@@ -59,7 +59,7 @@ class Giving:
         tenure.reports.asked_to_share = self._share_clients
 
     def rebalance(self) -> None:
-        """Have the servers share out their partitions, also those with clients, until all have equally many."""
+        """Have the servers share out their partitions, also those with clients, until each has the same number."""
         self._share_clients()
         self._tenure.reports.tell(rebalance=True)
 

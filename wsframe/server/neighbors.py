@@ -41,7 +41,7 @@ class Report:
     asks: bool = False
     """Whether others are to report at once."""
     rebalance: bool = False
-    """Whether all are to give away partitions, also those with clients, until all have equally many."""
+    """Whether all are to give away partitions, also those with clients, until each has the same number."""
     given: Mapping[int, str] = field(default_factory=dict[int, str])
     """The partitions that it gives away or has just given away, each with the server that is to have it."""
 
