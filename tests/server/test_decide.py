@@ -1,7 +1,7 @@
 """Deciding about a newcomer before the 101."""
 
 import logging
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import trio
@@ -107,6 +107,15 @@ async def test_a_reject_for_several_resources_names_each(caplog: pytest.LogCaptu
         async with serving(kind(shared)) as server:
             assert await status(server) == 404
     assert ["Asking" in line for line in caplog.messages if "refused" in line] == [True, False]
+
+
+async def test_a_reject_that_cannot_be_copied_keeps_its_status() -> None:
+    class Odd(Reject):
+        def __reduce__(self) -> tuple[Any, ...]:
+            raise RuntimeError
+
+    async with serving(Raising(Odd(402))) as server:
+        assert await status(server) == 402
 
 
 async def test_a_reject_out_of_a_nursery_is_a_reject() -> None:

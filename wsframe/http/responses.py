@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from copy import copy
 from random import uniform
 from re import compile as pattern
 from typing import Any, Literal, TypeAlias
@@ -79,7 +78,9 @@ def explained(reject: Reject, maker: str) -> Reject:
     """Return a refusal whose log line names its maker if it has no body to give a reason."""
     if reject.body:
         return reject
-    named = copy(reject)  # programs raise the same object for several resources
+    # Another object, because programs raise one for several resources; no copy, which code of theirs could refuse.
+    named = Reject.__new__(Reject)
+    named.status, named.headers, named.body = reject.status, reject.headers, reject.body
     named._maker = maker
     return named
 
