@@ -20,6 +20,7 @@ from wsframe import (
     Client,
     JSONResource,
     Registry,
+    Reject,
     Request,
     Resource,
     Response,
@@ -39,6 +40,7 @@ from wsframe.outgoing.url import Target
 from wsframe.resources.check_hooks import MEANT
 from wsframe.server.addresses import parse_address
 from wsframe.server.check_options import check_registry
+from wsframe.server.decide import handle
 
 SHOWING = re.compile(r"\b(?:write|use) |did you mean")
 ELSEWHERE = {
@@ -143,6 +145,18 @@ def test_routes(path: str) -> None:
         return Response("")
 
     http_routes({ast.literal_eval(told(lambda: http_routes({path: page}), ValueError, ": ('.*'), not")[1]): page})
+
+
+async def test_answers_of_handlers(caplog: pytest.LogCaptureFixture) -> None:
+    async def page(request: Request) -> Any:
+        return "text"
+
+    request = Request("/", [])
+    with pytest.raises(Reject):
+        await handle(page, request, "page", sent=request, body=True)
+    found = re.search("write 'return (Response.*)'", caplog.text)  # of decide.py
+    assert found is not None
+    assert isinstance(eval(found[1].replace("...", "'text'")), Response)
 
 
 @pytest.mark.parametrize("network", ["10.0.0.1/8", "::1/64", "10.0.0.1/255.0.0.0"])
