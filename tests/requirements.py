@@ -7,6 +7,7 @@ set, as it is in continuous integration, that is a failure instead.
 import os
 import shutil
 import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
@@ -15,7 +16,10 @@ import pytest
 
 from wsframe.speedups import FROM_C
 
-__all__ = ["NODE", "missing", "require", "require_c", "require_node", "require_package"]
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["NODE", "missing", "require", "require_c", "require_node", "require_npm_packages", "require_package"]
 
 NODE = Path(__file__).with_name("node")
 """Where the packages are that the tests use with Node."""
@@ -39,14 +43,24 @@ def require(*names: str) -> str:
 
 def require_node() -> str:
     """Return the path of Node, its packages installed."""
-    node, npm = require("node"), require("npm")
-    installed, wanted = NODE / "node_modules/.package-lock.json", NODE / "package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
-        command = [npm, "ci", "--ignore-scripts", "--prefix", str(NODE)]
-        done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=200, check=False)
-        if done.returncode:
-            missing(f"npm ci failed: {done.stderr[-500:]}")
+    node = require("node")
+    require_npm_packages(NODE)
     return node
+
+
+def require_npm_packages(folder: Path) -> Path:
+    """Install the npm packages of a folder unless they are there, in one process at a time; return their folder."""
+    modules, wanted = folder / "node_modules", folder / "package-lock.json"
+    with wanted.open() as lock:  # whose end releases it
+        if sys.platform != "win32":
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        installed = modules / ".package-lock.json"
+        if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
+            command = [require("npm"), "ci", "--ignore-scripts", "--prefix", str(folder)]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200, check=False)
+            if done.returncode:
+                missing(f"npm ci failed: {done.stderr[-500:]}")
+    return modules
 
 
 def require_c() -> None:
