@@ -13,7 +13,7 @@ __all__ = [
     "PUBLISH_KEPT", "PUBLISH_LARGE", "RELEASE", "RENEW", "SCHEMA", "SINCE", "TABLES", "TOPIC",
 ]  # fmt: skip
 
-COLUMNS = {
+COLUMNS: dict[str, tuple[str, ...]] = {
     "wsframe_topics": ("service", "topic", "epoch", "last", "age", "used"),
     "wsframe_messages": ("service", "topic", "number", "at", "size", "body"),
     "wsframe_large": ("id", "at", "body"),
