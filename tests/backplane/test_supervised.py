@@ -185,17 +185,23 @@ async def test_an_engine_that_goes_on_refusing_is_connected_again_more_and_more_
         assert engine.attempts == before
 
 
-async def test_a_connection_to_a_replica_ends_however_much_was_refused_before(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine, sent = FakeEngine(), list[str]()
-    send = engine.send
+def topics_sent(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that gets the topic of each message that an engine sends from now on."""
+    sent, send = list[str](), engine.send
 
     def record(topic: str, data: bytes) -> None:
         sent.append(topic)
         send(topic, data)
 
     monkeypatch.setattr(engine, "send", record)
+    return sent
+
+
+async def test_a_connection_to_a_replica_ends_however_much_was_refused_before(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = FakeEngine()
+    sent = topics_sent(engine, monkeypatch)
     async with nodes(engine, "a") as (a,):
         engine.refusing_kept = RuntimeError("OOM")
         for _ in range(20):
@@ -236,14 +242,8 @@ async def test_an_engine_that_keeps_nothing_still_carries_other_messages(
 async def test_a_connection_that_breaks_after_a_refusal_loses_nothing_that_waits(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine, sent = FakeEngine(), list[str]()
-    send = engine.send
-
-    def record(topic: str, data: bytes) -> None:
-        sent.append(topic)
-        send(topic, data)
-
-    monkeypatch.setattr(engine, "send", record)
+    engine = FakeEngine()
+    sent = topics_sent(engine, monkeypatch)
     async with nodes(engine, "a") as (a,):
         engine.refusing_kept = RuntimeError("OOM")
         a.backplane.publish("h", b"x", keep=History(messages=1))

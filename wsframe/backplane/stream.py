@@ -39,7 +39,7 @@ class WriteTurn(trio.abc.Instrument):
 
     def __init__(self) -> None:
         self.running: bool = False
-        """Whether its end is near."""
+        """Whether its end comes, and writes."""
         self._filled: dict[Outgoing, None] = {}
 
     def __enter__(self) -> None:

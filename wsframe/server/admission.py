@@ -79,7 +79,7 @@ from wsframe.server.pending import Pending
 from wsframe.server.plain_http import PlainHttp, Share
 from wsframe.server.seat import Seat
 from wsframe.server.splice import Splices
-from wsframe.server.unanswered import Unanswered
+from wsframe.server.unanswered import Unanswered, check_in_time
 from wsframe.user_code.errors import contain
 from wsframe.workers.worker import Worker
 
@@ -329,7 +329,7 @@ class Admission:
             self.unanswered.seats[newcomer] = seat
             accept = await self._lookout.over(newcomer, self._decide(newcomer, request, registration.resource, seat))
             newcomer.check_there()
-            await self.unanswered.check_in_time(self._answer_by)
+            await check_in_time(self._answer_by)
             answer, arrival = greet(newcomer, request, accept, seat)
             if self._tracing is not None:
                 arrival = arrival._replace(reservation=TracedPlace(arrival.reservation, self._tracing, request))
@@ -385,7 +385,7 @@ class Admission:
         if self._tracing is not None:
             accept_client = self._tracing.around(type(listener.resource), "accept_client", accept_client)
         accept = await decide(listener.tenancy.within(accept_client), request, listener.resource)
-        await self.unanswered.check_in_time(self._answer_by)
+        await check_in_time(self._answer_by)
         target = accept.deliver_to
         if isinstance(target, Resource) and target is not listener.resource:
             try:

@@ -29,7 +29,7 @@ from wsframe.server.seat import Seat
 from wsframe.workers.socket_exchange import OtherSideGone, Received, SocketExchange
 from wsframe.workers.state_file import open_parcel, pack_parcel, read_file, written_file
 
-__all__ = ["Arrivals", "Unanswered", "is_newcomer"]
+__all__ = ["Arrivals", "Unanswered", "check_in_time", "is_newcomer"]
 
 logger: Log = log_for(__name__)
 
@@ -51,16 +51,6 @@ class Unanswered:
         for newcomer, seat in self.seats.items():
             if not newcomer.answered:
                 seat.give_back()
-
-    async def check_in_time(self, answer_by: float) -> None:
-        """Check that a newcomer can still get in.
-
-        Raises:
-            Reject: 503 if it would have to leave at once.
-        """
-        if trio.current_time() >= answer_by:
-            await trio.lowlevel.checkpoint()  # most likely its time is over, and its task cancelled
-            raise stopping()
 
     async def goes_on(self, newcomer: Newcomer) -> bool:
         """Send a newcomer to the next generation; return False if there is none, or it cannot go there."""
@@ -94,6 +84,17 @@ class Unanswered:
         notify_closing(sock)
         sock.close()
         return True
+
+
+async def check_in_time(answer_by: float) -> None:
+    """Check that a newcomer can still get in.
+
+    Raises:
+        Reject: 503 if it would have to leave at once.
+    """
+    if trio.current_time() >= answer_by:
+        await trio.lowlevel.checkpoint()  # most likely its time is over, and its task cancelled
+        raise stopping()
 
 
 def is_newcomer(received: Received) -> bool:
