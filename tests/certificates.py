@@ -21,9 +21,7 @@ def make_contexts(*names: str) -> Contexts:
     authority = trustme.CA()
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1", *names).configure_cert(server)
-    client = ssl.create_default_context()
-    authority.configure_trust(client)
-    return server, client
+    return server, trusting(authority)
 
 
 def write_certificate(authority: trustme.CA, folder: Path, stem: str, *names: str) -> Certificate:
@@ -36,10 +34,8 @@ def write_certificate(authority: trustme.CA, folder: Path, stem: str, *names: st
 
 
 def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    """Make the context of a client that trusts an authority."""
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
+    """Make the context of a client that trusts an authority alone: to load the system's takes 20 ms."""
+    return ssl.create_default_context(cadata=authority.cert_pem.bytes().decode("ascii"))
 
 
 def for_threads(context: ssl.SSLContext) -> ssl.SSLContext:

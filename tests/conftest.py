@@ -138,14 +138,45 @@ SLOW = {
 }  # fmt: skip
 """Tests left out by ``pytest -m "not slow"``, beside those that hypothesis drives, that use ``subprocess``, or that
 run again with another poller."""
+WAITING = {
+    "backplane/test_relay_loop.py",
+    "connection/test_large_binary.py",
+    "connection/test_leaving.py",
+    "connection/test_link.py",
+    "hooks/test_goodbye.py",
+    "hooks/test_hand_over.py",
+    "hooks/test_hook_bounds.py",
+    "net/test_poller.py",
+    "net/test_pump_loop.py",
+    "outgoing/test_refusals.py",
+    "server/test_capacity_served.py",
+    "server/test_figures.py",
+    "server/test_health.py",
+    "server/test_hostile_peers.py",
+    "server/test_kernel_timer.py",
+    "server/test_metrics_port.py",
+    "server/test_orphan.py",
+    "server/test_predecessor.py",
+    "server/test_slow_hooks.py",
+    "server/test_unanswered.py",
+    "server/test_under_pressure.py",
+    "test_invariants.py",
+    "test_invariants_bounds.py",
+    "test_invariants_moving.py",
+    "test_log_limits.py",
+}
+"""Slow tests that compute little: real sockets and timers have them wait, which was half the time of all others.
+They are marked ``waiting`` too, so that a run without the other slow ones can have them."""
+LEFT_OUT = {"not slow": SLOW | WAITING, "not slow or waiting": SLOW}
+"""Files and rooms that a choice of tests leaves out whole."""
 POLLING = {"poller", "plain", "secure", "place"}
 """Fixtures that have a test run with each poller."""
 
 
-def is_slow(path: Path) -> bool:
-    """Return whether a file of tests, or its room, is slow."""
+def is_among(places: set[str], path: Path) -> bool:
+    """Return whether a file of tests, or its room, is among these."""
     inside = path.relative_to(HERE) if path.is_relative_to(HERE) else Path()
-    return not SLOW.isdisjoint((inside.parts[0] if inside.parts else "", inside.as_posix()))
+    return not places.isdisjoint((inside.parts[0] if inside.parts else "", inside.as_posix()))
 
 
 def params_of(item: pytest.Item) -> dict[str, Any]:
@@ -161,8 +192,8 @@ def runs_again(item: pytest.Item) -> bool:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave slow files out before they are imported, where none of their tests would run."""
-    return True if config.option.markexpr == "not slow" and is_slow(collection_path) else None
+    """Leave files out before they are imported, where none of their tests would run."""
+    return True if is_among(LEFT_OUT.get(config.option.markexpr, set()), collection_path) else None
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -199,8 +230,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         function = getattr(item, "obj", None)
         driven = getattr(function, "is_hypothesis_test", False)
         starts_a_program = "subprocess" in getattr(getattr(function, "__code__", None), "co_names", ())
-        if driven or starts_a_program or runs_again(item) or is_slow(item.path):
+        if driven or starts_a_program or runs_again(item) or is_among(SLOW, item.path):
             item.add_marker(pytest.mark.slow)
+        elif is_among(WAITING, item.path):
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.waiting)
     if hasattr(config, "workerinput"):
         items[:] = mixed(items)
 

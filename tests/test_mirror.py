@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.conftest import SLOW, is_slow
+from tests.conftest import SLOW, WAITING, is_among
 
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "wsframe"
@@ -58,14 +58,18 @@ def test_what_is_tested_elsewhere_is_there() -> None:
 
 
 def test_each_slow_room_or_file_is_there() -> None:
-    assert [name for name in SLOW if not (TESTS / name).exists()] == []
+    assert [name for name in SLOW | WAITING if not (TESTS / name).exists()] == []
+
+
+def test_a_room_or_file_waits_or_is_slow_for_another_reason() -> None:
+    assert SLOW.isdisjoint(WAITING)
 
 
 def test_a_file_is_slow_by_its_name_or_its_room() -> None:
-    assert is_slow(TESTS / "chaos")
-    assert is_slow(TESTS / "chaos/test_chaos.py")
-    assert is_slow(TESTS / "cli/test_serve.py")
-    assert not is_slow(TESTS / "cli")
-    assert not is_slow(TESTS / "cli/test_options.py")
-    assert not is_slow(TESTS)
-    assert not is_slow(TESTS.parent / "chaos")
+    assert is_among(SLOW, TESTS / "chaos")
+    assert is_among(SLOW, TESTS / "chaos/test_chaos.py")
+    assert is_among(SLOW, TESTS / "cli/test_serve.py")
+    assert not is_among(SLOW, TESTS / "cli")
+    assert not is_among(SLOW, TESTS / "cli/test_options.py")
+    assert not is_among(SLOW, TESTS)
+    assert not is_among(SLOW, TESTS.parent / "chaos")
