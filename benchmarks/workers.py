@@ -1,9 +1,13 @@
-"""Measure what a second worker brings: ``python -m benchmarks.workers [hooks|broadcast] [--rounds N] [--seconds S]``.
+"""Measure what a second worker brings: ``python -m benchmarks.workers hooks|broadcast [--share S] [--rounds N]``.
 
 ``hooks``: clients of a shared path whose hook computes for 25 us. It prints the messages for each second of the
 workers' CPU time with one worker and with two, and their ratio. ``broadcast``: one of 400 clients has all of them told.
 It prints the deliveries per second with one worker and with two, which have the relay between them, and their ratio.
 The load generator runs on the same processors. Both services run all the time, and are loaded in turn.
+
+The generator takes nearly as much time for a delivery as a worker. On two processors one worker and the generator have
+one each, and a second worker can only take from the generator. ``--share 0.5`` gives each worker half a processor, so
+that the workers are the limit; it needs root.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.generator import Generator, build
 from benchmarks.passing import cpu_of, workers_of
+from benchmarks.processor_share import limited
 from benchmarks.scenarios import Scenario
 
 __all__ = ["main"]
@@ -97,13 +102,15 @@ def run(generator: Generator, scenario: Scenario, one: Running, seconds: float) 
     return report["messages"] / report["seconds"], report["total"] / used
 
 
-def measure(name: str, rounds: int, seconds: float) -> list[list[tuple[float, float]]]:
+def measure(name: str, rounds: int, seconds: float, share: float | None) -> list[list[tuple[float, float]]]:
     """Measure the services in turn; return the figures of each, by round."""
     found: list[list[tuple[float, float]]] = [[] for _ in COUNTS]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         generator = build(folder)
         services = [stack.enter_context(service(folder, count)) for count in COUNTS]
+        if share is not None:
+            stack.enter_context(limited([pid for one in services for pid in one.workers], share))
         for number in range(rounds):
             turns = list(enumerate(services))
             for at, one in turns if number % 2 else reversed(turns):
@@ -117,8 +124,9 @@ def main() -> None:
     parser.add_argument("scenario", choices=SCENARIOS, help="what to measure")
     parser.add_argument("--rounds", type=int, default=11, help="number of rounds; default 11")
     parser.add_argument("--seconds", type=float, default=2.0, help="seconds to measure in each; default 2")
+    parser.add_argument("--share", type=float, help="of a processor, for each worker, as 0.5; default: all it gets")
     options = parser.parse_args()
-    figures = measure(options.scenario, options.rounds, options.seconds)
+    figures = measure(options.scenario, options.rounds, options.seconds, options.share)
     which = 0 if options.scenario == "broadcast" else 1
     what = ("deliveries per second", "messages for each second of CPU time")[which]
     for count, one in zip(COUNTS, figures, strict=True):
