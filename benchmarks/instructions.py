@@ -49,7 +49,8 @@ import gc
 
 import wsframe
 from wsframe.hooks import caller, stopwatch
-from wsframe.server import stderr_log, watchdog
+from wsframe.server.logs import stderr_log
+from wsframe.server.monitoring import watchdog
 
 # A server under callgrind is slow: by the clock, all would take other ways than in a server that is not.
 watchdog.LOOK = caller.BATCH_SECONDS = stopwatch.QUICK = 1e6

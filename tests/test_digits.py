@@ -14,12 +14,12 @@ from wsframe.cli import arguments
 from wsframe.cli.errors import Mistake
 from wsframe.cli.input_lines import said_typed
 from wsframe.digits import whole_number
-from wsframe.server.activation import passed_descriptors
-from wsframe.server.addresses import InheritedAddress, parse_address
-from wsframe.server.bind import read_owner
 from wsframe.server.check_options import check_metrics_host
 from wsframe.server.notify import watchdog_interval
-from wsframe.server.peers import peer_address
+from wsframe.server.peers.peers import peer_address
+from wsframe.server.sockets.activation import passed_descriptors
+from wsframe.server.sockets.addresses import InheritedAddress, parse_address
+from wsframe.server.sockets.bind import read_owner
 
 HUGE = "9" * 5_000  # Python's int reads 4 300
 NOT_DIGITS = ["", " 1", "1 ", "+1", "-1", "1_0", "0x1", "1.0", "1e3", "\N{FULLWIDTH DIGIT ONE}", "\N{SUPERSCRIPT TWO}"]

@@ -161,13 +161,14 @@ def test_the_files_that_contributors_are_sent_to_exist() -> None:
     assert [name for name in names if not ((ROOT / "wsframe" / name).is_file() or (ROOT / name).is_file())] == []
 
 
-ROOMS = sorted(path.parent for path in ROOT.glob("wsframe/*/__init__.py"))
+ROOMS = sorted(path.parent for path in (ROOT / "wsframe").rglob("*/__init__.py"))
 
 
-@pytest.mark.parametrize("room", ROOMS, ids=lambda room: str(room.name))
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: str(room.relative_to(ROOT)))
 def test_each_room_names_its_modules(room: Path) -> None:
     said = ast.get_docstring(ast.parse((room / "__init__.py").read_text())) or ""
     modules = {path.stem for path in room.glob("*.py")} - {"__init__"}
+    modules |= {path.parent.name for path in room.glob("*/__init__.py")}
     assert modules <= set(re.findall(r"``(\w+)``", said)), room.name
 
 

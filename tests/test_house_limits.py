@@ -142,8 +142,8 @@ PRIVATE_TO_OTHERS = {
         "_pending_excs _scope",
     ),
     "the standard library": (
-        "cli/connect_options.py net/sockets.py protocol/deflate.py server/run.py server/signals.py server/watchdog.py "
-        "testing/frames.py user_code/protected_nursery.py",
+        "cli/connect_options.py net/sockets.py protocol/deflate.py server/run.py server/signals.py "
+        "server/monitoring/watchdog.py testing/frames.py user_code/protected_nursery.py",
         "_Compress _Decompress _accept _create_unverified_context _current_frames _exit _get_running_loop _getframe",
     ),
     "named tuples": ("", "_asdict _fields _replace"),

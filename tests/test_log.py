@@ -171,7 +171,7 @@ def test_each_room_has_a_logger_of_its_own() -> None:
     assert log_for("wsframe.server.admission") is log_for("wsframe.server") is log_for("wsframe.server.run")
     assert log_for("wsframe.server.admission").name == "wsframe.server"
     assert log_for("wsframe.connection.link").name == "wsframe.connection"
-    for path in (Path(__file__).parent.parent / "wsframe").glob("*/*.py"):
+    for path in (Path(__file__).parent.parent / "wsframe").rglob("*/*.py"):
         text = path.read_text("utf-8")
         if "logger." in text and path.name not in {"stderr_log.py", "json_stderr.py"}:
             assert re.search(r"^logger(: Log)? = log_for\(__name__\)$", text, re.MULTILINE), path

@@ -38,9 +38,9 @@ from wsframe.net.trusted_proxies import TrustedProxies
 from wsframe.outgoing.exceptions import InvalidURL
 from wsframe.outgoing.url import Target
 from wsframe.resources.check_hooks import MEANT
-from wsframe.server.addresses import parse_address
 from wsframe.server.check_options import check_registry
-from wsframe.server.decide import handle
+from wsframe.server.newcomers.decide import handle
+from wsframe.server.sockets.addresses import parse_address
 
 SHOWING = re.compile(r"\b(?:write|use) |did you mean")
 ELSEWHERE = {

@@ -108,10 +108,10 @@ if typing.TYPE_CHECKING:
     from wsframe.server.cluster import Cluster as Cluster
     from wsframe.server.handlers import run_handlers as run_handlers
     from wsframe.server.handlers import serve_handlers as serve_handlers
-    from wsframe.server.health import healthz as healthz
-    from wsframe.server.health import readyz as readyz
-    from wsframe.server.json_log import JSONFormatter as JSONFormatter
-    from wsframe.server.metrics import metrics as metrics
+    from wsframe.server.logs.json_log import JSONFormatter as JSONFormatter
+    from wsframe.server.monitoring.health import healthz as healthz
+    from wsframe.server.monitoring.health import readyz as readyz
+    from wsframe.server.monitoring.metrics import metrics as metrics
     from wsframe.server.options import ServeKeywords as ServeKeywords
     from wsframe.server.options import ServeOptions as ServeOptions
     from wsframe.server.run import open_server as open_server
@@ -168,9 +168,9 @@ else:
         ),
         "server.cluster": "Cluster",
         "server.handlers": "run_handlers serve_handlers",
-        "server.health": "healthz readyz",
-        "server.json_log": "JSONFormatter",
-        "server.metrics": "metrics",
+        "server.monitoring.health": "healthz readyz",
+        "server.logs.json_log": "JSONFormatter",
+        "server.monitoring.metrics": "metrics",
         "server.options": "ServeKeywords ServeOptions",
         "server.run": "open_server run serve",
         "server.serving": "serving",

@@ -30,7 +30,7 @@ from tests.chaos.rude import RUDE
 from tests.chaos.visit import Program, Visit
 from tests.cli.workers import Service, service
 from tests.restarts.lives import overlaps
-from wsframe.server.inquiry import inquire
+from wsframe.server.monitoring.inquiry import inquire
 
 __all__ = ["Outcome", "run_round"]
 

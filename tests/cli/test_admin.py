@@ -19,7 +19,7 @@ from tests.wire import connected, serving, text
 from wsframe.cli import admin
 from wsframe.cli.admin import admin_socket, answer_admins
 from wsframe.cli.errors import Mistake
-from wsframe.server.inquiry import LONGEST_LINE, MOST_AT_ONCE
+from wsframe.server.monitoring.inquiry import LONGEST_LINE, MOST_AT_ONCE
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ import yaml
 
 from tests.deploy.files import DEPLOY, Options, container, kubernetes, options_of
 from tests.deploy.kubernetes_fields import SCHEMAS
-from wsframe.server.metrics_port import PAGES
+from wsframe.server.monitoring.metrics_port import PAGES
 
 
 def pod() -> dict[str, Any]:

@@ -19,7 +19,7 @@ from tests.requirements import require
 from wsframe import Client, Registry, Request, Resource, Server, connect
 from wsframe.backplane import MemoryBackplane, MemoryHub
 from wsframe.server.local_server import LocalServer
-from wsframe.server.splice import Splices
+from wsframe.server.peers.splice import Splices
 
 BOUND = 240.0
 ROOMS = 20

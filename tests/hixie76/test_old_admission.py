@@ -178,7 +178,7 @@ async def test_who_leaves_before_the_nonce_is_gone(caplog: pytest.LogCaptureFixt
 
 
 async def test_who_dawdles_over_the_nonce_makes_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsframe.server.pending.PATIENCE", 0.1)
+    monkeypatch.setattr("wsframe.server.newcomers.pending.PATIENCE", 0.1)
     resource = Echo()
     async with (
         serving(resource, versions=ALL, capacity=wsframe.Capacity(max_pending_handshakes=1)) as server,

@@ -9,7 +9,7 @@ from tests.wire import close, connected, frame, head, serving, stream_to, text
 from wsframe.hooks.accounts import MOST_PATHS, Accounts
 from wsframe.resources.registry import Registry
 from wsframe.resources.routing_table import Registration
-from wsframe.server.figures import total
+from wsframe.server.monitoring.figures import total
 
 
 def messages(server: wsframe.Server, direction: str) -> dict[str, object]:

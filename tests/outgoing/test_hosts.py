@@ -11,7 +11,7 @@ import trio
 
 from tests.certificates import make_contexts
 from tests.outgoing.places import HttpProxy, answering, listening, serving, upgrading
-from tests.server.test_listen import needs_ipv6
+from tests.server.sockets.test_listen import needs_ipv6
 from wsframe import InvalidURL, connect
 from wsframe.outgoing.hosts import with_zone
 from wsframe.outgoing.proxy import Proxy

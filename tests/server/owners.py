@@ -11,7 +11,7 @@ import trio
 import wsframe
 from wsframe import Client, Registry, Resource
 from wsframe.backplane import History, Lease, MemoryBackplane, MemoryHub, Position, Told
-from wsframe.server.tenure import Tenure
+from wsframe.server.ownership.tenure import Tenure
 from wsframe.testing import Kit, open_kit
 
 

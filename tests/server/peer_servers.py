@@ -12,13 +12,13 @@ import trio
 
 import wsframe
 from tests.patience import PATIENCE
-from tests.server.newcomers import head
+from tests.server.peer_rooms import head
 from wsframe import Client, Registry, Request, Resource, Response
 from wsframe.backplane import MemoryBackplane, MemoryHub
 from wsframe.net.client_facts import ClientFacts
 from wsframe.net.peer_header import sealed
 from wsframe.server.local_server import LocalServer
-from wsframe.server.owning import Owning
+from wsframe.server.ownership.owning import Owning
 from wsframe.server.peering import Peering
 
 BOUND = PATIENCE

@@ -72,7 +72,7 @@ async def test_each_refusal_has_its_status_its_reason_and_one_log_line(
     place: Place, info: Lines, monkeypatch: pytest.MonkeyPatch, request_bytes: bytes, status: int, reason: str
 ) -> None:
     for module in ("answering", "decide"):
-        monkeypatch.setattr(f"wsframe.server.{module}.time", lambda: 784111777.5)
+        monkeypatch.setattr(f"wsframe.server.newcomers.{module}.time", lambda: 784111777.5)
     secrets = "".join(f"\r\n{name}: {value}" for name, value in SECRETS.items()).encode()
     data = request_bytes.replace(b"HTTP/1.1\r\n", b"HTTP/1.1" + secrets + b"\r\n", 1)
     async with place.serve(Recorder()) as served:

@@ -15,8 +15,8 @@ from tests.certificates import write_certificate
 from tests.hostile.place import Recorder
 from tests.wire import upgrade
 from wsframe import Capacity, Request, Response, same_origin
-from wsframe.server.addresses import parse_address
-from wsframe.server.bind import bound
+from wsframe.server.sockets.addresses import parse_address
+from wsframe.server.sockets.bind import bound
 from wsframe.testing import Refused, open_kit
 
 Lines = Callable[[], list[str]]

@@ -12,7 +12,7 @@ import wsframe
 from tests.hostile.place import Place, Recorder, Served, until
 from tests.wire import Peer, upgrade
 from wsframe import Capacity, Request
-from wsframe.server.listen import Acceptor
+from wsframe.server.sockets.listen import Acceptor
 from wsframe.testing import open_kit
 
 Lines = Callable[[], list[str]]

@@ -12,9 +12,9 @@ from tests.patience import PATIENCE
 from wsframe.net.sockets import notify_closing
 from wsframe.server.admission import Admission
 from wsframe.server.entrance import Entrance
-from wsframe.server.listen import Bound
-from wsframe.server.newcomer import Newcomer
-from wsframe.server.pending import Pending
+from wsframe.server.newcomers.newcomer import Newcomer
+from wsframe.server.newcomers.pending import Pending
+from wsframe.server.sockets.listen import Bound
 from wsframe.user_code.protected_nursery import ProtectedNursery
 
 

@@ -14,7 +14,7 @@ from tests.hostile.place import Recorder
 from tests.server.test_admission import REFUSALS
 from tests.wire import TEXT, frame, upgrade
 from wsframe import Capacity, Reject, Request, any_origin, origin_exact, same_origin
-from wsframe.server.decide import decide
+from wsframe.server.newcomers.decide import decide
 from wsframe.testing import Kit, open_kit
 
 Lines = Callable[[], list[str]]
@@ -135,7 +135,7 @@ async def test_a_refusal_is_the_same_at_once_and_in_pieces(
     autojump_clock: MockClock, info: Lines, monkeypatch: pytest.MonkeyPatch, data: bytes
 ) -> None:
     for module in ("answering", "decide"):
-        monkeypatch.setattr(f"wsframe.server.{module}.time", lambda: 784111777.5)
+        monkeypatch.setattr(f"wsframe.server.newcomers.{module}.time", lambda: 784111777.5)
     async with open_kit(Recorder()) as kit:
         at_once = await answers(kit, data)
         in_pieces = await answers(kit, data[:3], data[3:])  # three bytes name TLS

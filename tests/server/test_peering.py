@@ -9,8 +9,8 @@ from typing import cast
 import wsframe
 from wsframe import Cluster, Registry, Resource
 from wsframe.backplane import MemoryBackplane, MemoryHub
-from wsframe.server.listen import Bound
 from wsframe.server.peering import bound_peer_socket, plain_port
+from wsframe.server.sockets.listen import Bound
 
 
 class Feed(Resource):

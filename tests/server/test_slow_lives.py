@@ -11,7 +11,7 @@ import trio
 import wsframe
 from tests.hostile.place import Place, Served, until
 from tests.recorder import Echo
-from tests.server.test_generation import two
+from tests.server.service.test_generation import two
 from tests.wire import Peer, connected, upgrade
 from wsframe import Accept, Capacity, Registry, Request, Resource, Timeouts
 

@@ -26,7 +26,7 @@ from wsframe import Client, Registry, Resource
 from wsframe.backplane.supervised import SupervisedBackplane
 from wsframe.centrifuge import CentrifugeResource
 from wsframe.net.peer_header import PeerGate
-from wsframe.server.peer_port import PeerPort
+from wsframe.server.peers.peer_port import PeerPort
 from wsframe.testing import open_kit
 from wsframe.user_code.locked_scope import FORBIDDEN
 
@@ -38,7 +38,7 @@ BARE = {
     "backplane/relay_process.py": "a process without user code",
     "backplane/relay_worker.py": "a process without user code",
     "workers/supervisor.py": "a process without user code",
-    "server/service.py": "a process without user code",
+    "server/service/service.py": "a process without user code",
     "outgoing/connect.py": "the nursery of a user's task",
     "outgoing/link.py": "the nursery of a user's task",
     "outgoing/reconnect.py": "the nursery of a user's task",
@@ -181,7 +181,7 @@ async def test_no_task_of_a_server_can_be_cancelled_by_its_nursery(
 
 @pytest.mark.skipif(not hasattr(socket, "SOCK_SEQPACKET"), reason="this system has no SOCK_SEQPACKET")
 async def test_no_task_of_two_generations_can_be_cancelled_by_its_nursery() -> None:
-    from tests.server.test_generation import two
+    from tests.server.service.test_generation import two
 
     with cancelling() as canceller:
         async with two({"/": Goer()}, {"/": Goer()}) as (first, second), connected(first.server) as peer:

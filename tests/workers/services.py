@@ -13,9 +13,9 @@ import trio
 import wsframe
 from tests.patience import PATIENCE
 from wsframe.backplane.memory import MemoryBackplane, MemoryHub
-from wsframe.server.listen import Bound
 from wsframe.server.local_server import LocalServer
 from wsframe.server.options import ServeKeywords, ServeOptions
+from wsframe.server.sockets.listen import Bound
 from wsframe.workers.board import Board
 from wsframe.workers.control_socket import make_control_sockets
 from wsframe.workers.door import make_door

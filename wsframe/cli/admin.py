@@ -13,11 +13,11 @@ from typing import Any
 
 from wsframe.cli.errors import Mistake
 from wsframe.resources.server import Server
-from wsframe.server.bind import bind_unix, unlink_own
-from wsframe.server.inquiry import MOST_AT_ONCE, REQUEST, answer_inquiries, unknown
-from wsframe.server.nodes import nodes_of
-from wsframe.server.owning import REQUEST_REBALANCE, rebalanced
-from wsframe.server.snapshot import snapshot
+from wsframe.server.monitoring.inquiry import MOST_AT_ONCE, REQUEST, answer_inquiries, unknown
+from wsframe.server.monitoring.nodes import nodes_of
+from wsframe.server.monitoring.snapshot import snapshot
+from wsframe.server.ownership.owning import REQUEST_REBALANCE, rebalanced
+from wsframe.server.sockets.bind import bind_unix, unlink_own
 
 __all__ = ["admin_socket", "answer_admins"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from wsframe.digits import whole_number
 from wsframe.http.request import VERSIONS
 from wsframe.log import quoted
-from wsframe.server.addresses import ServerAddress, parse_address
+from wsframe.server.sockets.addresses import ServerAddress, parse_address
 
 if TYPE_CHECKING:
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"

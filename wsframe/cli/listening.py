@@ -13,10 +13,10 @@ from wsframe.cli.arguments import address, count, permissions, port_number
 from wsframe.cli.errors import Mistake
 from wsframe.cli.options import made_capacity
 from wsframe.net.certificate import Certificate, check_readable
-from wsframe.server.activation import is_activated, is_child_of_activated
-from wsframe.server.addresses import InheritedAddress, PassedAddress, ServerAddress, TcpAddress, UnixAddress
-from wsframe.server.bind import bound, check_inherited, made_owner
 from wsframe.server.check_options import check_host
+from wsframe.server.sockets.activation import is_activated, is_child_of_activated
+from wsframe.server.sockets.addresses import InheritedAddress, PassedAddress, ServerAddress, TcpAddress, UnixAddress
+from wsframe.server.sockets.bind import bound, check_inherited, made_owner
 from wsframe.server.tls import read_certificates
 
 __all__ = ["add_listening_options", "bound_sockets", "check_listening", "host_of", "made_certificates"]

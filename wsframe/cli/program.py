@@ -13,7 +13,7 @@ from typing import NoReturn
 import wsframe
 from wsframe.cli.errors import Mistake, OutputGone, only
 from wsframe.cli.streams import complain, discard_output, fill_gaps
-from wsframe.server.json_stderr import json_stderr
+from wsframe.server.logs.json_stderr import json_stderr
 
 __all__ = ["main", "make_parser"]
 

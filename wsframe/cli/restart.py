@@ -13,7 +13,7 @@ import trio
 
 from wsframe.cli.arguments import add_parser
 from wsframe.cli.errors import Failure, Mistake
-from wsframe.server.inquiry import inquire
+from wsframe.server.monitoring.inquiry import inquire
 from wsframe.workers.runtime import is_supervisor
 
 if TYPE_CHECKING:

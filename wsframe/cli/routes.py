@@ -19,7 +19,7 @@ from wsframe.resources.factories import Factory, written_name
 from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.resource import Resource
 from wsframe.resources.routing_table import Registration
-from wsframe.server.service import worker_count
+from wsframe.server.service.service import worker_count
 from wsframe.workers.partitions import partition_of, slot_of
 
 if TYPE_CHECKING:

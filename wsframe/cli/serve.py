@@ -32,12 +32,12 @@ from wsframe.net.trusted_proxies import TrustedProxies
 from wsframe.resources.registry import Registry
 from wsframe.resources.server import Server
 from wsframe.server.describe import describe
-from wsframe.server.json_stderr import json_stderr, writes_json
+from wsframe.server.logs.json_stderr import json_stderr, writes_json
+from wsframe.server.logs.stderr_log import FORMATS, LEVELS, LogFormat, StderrLog
 from wsframe.server.options import ServeOptions
 from wsframe.server.run import serve_until_signal
-from wsframe.server.service import as_worker
-from wsframe.server.stderr_log import FORMATS, LEVELS, LogFormat, StderrLog
-from wsframe.server.supervised_worker import tell_failure
+from wsframe.server.service.service import as_worker
+from wsframe.server.service.supervised_worker import tell_failure
 from wsframe.user_code.errors import only_leaf
 from wsframe.workers.spare import become_worker
 from wsframe.workers.worker import Worker, this_worker

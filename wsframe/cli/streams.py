@@ -8,7 +8,7 @@ from contextlib import suppress
 from logging import ERROR
 from typing import TextIO
 
-from wsframe.server.json_stderr import report
+from wsframe.server.logs.json_stderr import report
 
 __all__ = ["complain", "discard_output", "fill_gaps", "print_line"]
 

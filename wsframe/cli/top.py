@@ -17,7 +17,7 @@ from wsframe.cli.errors import Failure, Mistake, missing_extra
 from wsframe.cli.tables import columns, printable
 from wsframe.http.request import peer_name
 from wsframe.log import shortened
-from wsframe.server.inquiry import REQUEST
+from wsframe.server.monitoring.inquiry import REQUEST
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -17,8 +17,7 @@ from wsframe.cli.errors import Mistake
 from wsframe.cli.listening import addresses_of, bound_sockets
 from wsframe.cli.options import made_capacity, made_timeouts
 from wsframe.limits import DEFAULT_TIMEOUTS, filled
-from wsframe.server.addresses import TcpAddress
-from wsframe.server.service import (
+from wsframe.server.service.service import (
     Service,
     ServiceFailed,
     check_service,
@@ -27,6 +26,7 @@ from wsframe.server.service import (
     supervise,
     worker_count,
 )
+from wsframe.server.sockets.addresses import TcpAddress
 
 if TYPE_CHECKING:
     from wsframe.workers.supervisor import Supervisor

@@ -1,7 +1,7 @@
 """Numbers to be read at any time: those of one path's clients and hooks, and those of a whole server.
 
 Nothing here is a metric of a monitoring system. Objects that are busy add to plain numbers, most of them once
-for each client or batch and not for each message; ``server/figures`` reads them when somebody asks.
+for each client or batch and not for each message; ``server/monitoring/figures`` reads them when somebody asks.
 
 Counts of open connections stay in their links. When a link has gone, its counts move into the account of its path.
 """

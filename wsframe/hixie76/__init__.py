@@ -2,7 +2,7 @@
 
 Read in this order: ``handshake`` with ``challenge``, ``decoder``, ``encoder``, ``outbox``.
 ``HIXIE_76`` is the dialect that the server picks for such a newcomer. Nothing else in wsframe
-imports this room but ``server/greeting``, so that it can be deleted whole.
+imports this room but ``server/newcomers/greeting``, so that it can be deleted whole.
 """
 
 from __future__ import annotations

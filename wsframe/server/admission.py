@@ -65,21 +65,21 @@ from wsframe.resources.accept import Accept
 from wsframe.resources.factories import Factory
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
-from wsframe.server.answering import Answering
 from wsframe.server.capacity import Places
-from wsframe.server.carried import Carried
-from wsframe.server.decide import LET_IN, check_origin, decide, internal_error, lets_all_in, stopping
-from wsframe.server.destination import Signpost
-from wsframe.server.greeting import greet, prepare, receive_nonce
-from wsframe.server.leavers import Lookout
-from wsframe.server.newcomer import Gone, Newcomer, note_gone
+from wsframe.server.handover.unanswered import Unanswered, check_in_time
+from wsframe.server.newcomers.answering import Answering
+from wsframe.server.newcomers.decide import LET_IN, check_origin, decide, internal_error, lets_all_in, stopping
+from wsframe.server.newcomers.greeting import greet, prepare, receive_nonce
+from wsframe.server.newcomers.leavers import Lookout
+from wsframe.server.newcomers.newcomer import Gone, Newcomer, note_gone
+from wsframe.server.newcomers.pending import Pending
+from wsframe.server.newcomers.plain_http import PlainHttp, Share
+from wsframe.server.newcomers.seat import Seat
 from wsframe.server.options import ServeOptions
-from wsframe.server.passing import Passage
-from wsframe.server.pending import Pending
-from wsframe.server.plain_http import PlainHttp, Share
-from wsframe.server.seat import Seat
-from wsframe.server.splice import Splices
-from wsframe.server.unanswered import Unanswered, check_in_time
+from wsframe.server.passing.carried import Carried
+from wsframe.server.passing.destination import Signpost
+from wsframe.server.passing.passing import Passage
+from wsframe.server.peers.splice import Splices
 from wsframe.user_code.errors import contain
 from wsframe.workers.worker import Worker
 

@@ -21,8 +21,8 @@ from wsframe.resources.check_hooks import check_http_handler, check_plain, check
 from wsframe.resources.factories import call_of
 from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
-from wsframe.server.addresses import parse_address
-from wsframe.server.stderr_log import FORMATS, LEVELS
+from wsframe.server.logs.stderr_log import FORMATS, LEVELS
+from wsframe.server.sockets.addresses import parse_address
 
 __all__ = ["check_log", "check_registry", "check_started", "imported", "refuse_while_imported"]
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from wsframe.backplane.node_leases import LEASE, SHORTEST
-from wsframe.server.addresses import TcpAddress, parse_address
+from wsframe.server.sockets.addresses import TcpAddress, parse_address
 
 __all__ = ["Cluster", "is_loopback", "is_unspecified"]
 

@@ -16,10 +16,10 @@ from wsframe.http.responses import RETRY_AFTER, Reject
 from wsframe.net.socket_options import tune_accepted
 from wsframe.net.transport import FAREWELL
 from wsframe.server.admission import Admission
-from wsframe.server.listen import Acceptor, Address, Bound
-from wsframe.server.newcomer import Newcomer
-from wsframe.server.passing import Counts, Taker
-from wsframe.server.unanswered import Arrivals
+from wsframe.server.handover.unanswered import Arrivals
+from wsframe.server.newcomers.newcomer import Newcomer
+from wsframe.server.passing.passing import Counts, Taker
+from wsframe.server.sockets.listen import Acceptor, Address, Bound
 from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.balance import Balance
 

@@ -11,9 +11,9 @@ from wsframe.http.origins import OriginValidator
 from wsframe.resources.functions import Functions, check_names, define_resource
 from wsframe.resources.registry import Registry
 from wsframe.resources.server import Server
+from wsframe.server.logs.stderr_log import LogFormat, LogLevel
 from wsframe.server.options import ServeKeywords, ServeOptions
 from wsframe.server.run import run, serve
-from wsframe.server.stderr_log import LogFormat, LogLevel
 
 __all__ = ["HandlerKeywords", "run_handlers", "serve_handlers"]
 

@@ -58,27 +58,27 @@ from wsframe.resources.topics import Topics
 from wsframe.server.admission import Admission
 from wsframe.server.any_thread import Home, answered_to_any_thread, obeyed_from_any_thread
 from wsframe.server.capacity import Places
-from wsframe.server.census import service_statistics
 from wsframe.server.departure import depart
 from wsframe.server.drain import Drain, cancel_when
 from wsframe.server.entrance import Entrance
-from wsframe.server.figures import figures, total
-from wsframe.server.generation import Generation
-from wsframe.server.listen import Bound, close_sockets
-from wsframe.server.metrics_port import MetricsPort
-from wsframe.server.nodes import Nodes
+from wsframe.server.monitoring.census import service_statistics
+from wsframe.server.monitoring.figures import figures, total
+from wsframe.server.monitoring.metrics_port import MetricsPort
+from wsframe.server.monitoring.nodes import Nodes
+from wsframe.server.monitoring.readiness import reason_of_server
+from wsframe.server.monitoring.slow_hooks import SlowHooks
+from wsframe.server.monitoring.statistics import resource_statistics, slowest
+from wsframe.server.monitoring.watchdog import Watchdog, named
 from wsframe.server.options import ServeOptions
-from wsframe.server.owning import Owning, made_owning
-from wsframe.server.peer_port import PeerSocket
+from wsframe.server.ownership.owning import Owning, made_owning
 from wsframe.server.peering import Peering, open_peering
+from wsframe.server.peers.peer_port import PeerSocket
 from wsframe.server.posting import Posting, hear_other_servers
-from wsframe.server.readiness import reason_of_server
-from wsframe.server.slow_hooks import SlowHooks
-from wsframe.server.statistics import resource_statistics, slowest
-from wsframe.server.supervised_worker import Duty, made_duty, placement_of
+from wsframe.server.service.generation import Generation
+from wsframe.server.service.supervised_worker import Duty, made_duty, placement_of
+from wsframe.server.sockets.listen import Bound, close_sockets
 from wsframe.server.tls import ServerTLS
 from wsframe.server.tls_reload import watch_files
-from wsframe.server.watchdog import Watchdog, named
 from wsframe.user_code.errors import holds_cancelled, only_leaf
 from wsframe.user_code.program import Program, program
 from wsframe.user_code.protected_nursery import ProtectedNursery

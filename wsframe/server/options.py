@@ -21,9 +21,9 @@ from wsframe.net.poller import PollerChoice
 from wsframe.net.trusted_proxies import TrustedProxies
 from wsframe.protocol.deflate import Deflate
 from wsframe.server import check_options as check
-from wsframe.server.addresses import check_unix_path, parse_address
-from wsframe.server.bind import read_owner
 from wsframe.server.cluster import Cluster
+from wsframe.server.sockets.addresses import check_unix_path, parse_address
+from wsframe.server.sockets.bind import read_owner
 from wsframe.server.tls import ClientCertificates
 
 __all__ = ["ServeKeywords", "ServeOptions", "made_options"]

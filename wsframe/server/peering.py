@@ -16,15 +16,15 @@ from wsframe.resources.registry import Registry
 from wsframe.resources.topics import Topics
 from wsframe.server.admission import Admission
 from wsframe.server.cluster import Cluster, is_loopback, is_unspecified
-from wsframe.server.dialing import Dialer, connected
-from wsframe.server.listen import Bound
-from wsframe.server.newcomer import Newcomer
+from wsframe.server.newcomers.newcomer import Newcomer
 from wsframe.server.options import ServeOptions
-from wsframe.server.owning import Owning, grants_leases, has_owners
-from wsframe.server.peer_port import PeerPort, PeerSocket, peer_socket
-from wsframe.server.peers import Keys, Messages, peer_address
-from wsframe.server.splice import Splices
-from wsframe.server.tenure import Tenure
+from wsframe.server.ownership.owning import Owning, grants_leases, has_owners
+from wsframe.server.ownership.tenure import Tenure
+from wsframe.server.peers.dialing import Dialer, connected
+from wsframe.server.peers.peer_port import PeerPort, PeerSocket, peer_socket
+from wsframe.server.peers.peers import Keys, Messages, peer_address
+from wsframe.server.peers.splice import Splices
+from wsframe.server.sockets.listen import Bound
 from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.worker import Worker
 

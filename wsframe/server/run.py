@@ -25,17 +25,15 @@ from wsframe.net.certificate import Certificate
 from wsframe.net.sockets import Manner, traits_of
 from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.server import Server
-from wsframe.server.addresses import ServerAddress, TcpAddress, UnixAddress, parse_address
-from wsframe.server.bind import bound, fault_of, listen_at, made_owner, name_of, naming
 from wsframe.server.check_options import check_log, check_registry, check_started, refuse_while_imported
-from wsframe.server.json_stderr import json_stderr
-from wsframe.server.listen import Bound, default_hosts
 from wsframe.server.local_server import LocalServer
-from wsframe.server.metrics_port import metrics_port
+from wsframe.server.logs.json_stderr import json_stderr
+from wsframe.server.logs.stderr_log import LogFormat, LogLevel, shown_on_stderr
+from wsframe.server.monitoring.metrics_port import metrics_port
 from wsframe.server.notify import notifying
 from wsframe.server.options import ServeKeywords, ServeOptions, made_options
 from wsframe.server.peering import bound_peer_socket
-from wsframe.server.service import (
+from wsframe.server.service.service import (
     Service,
     ServiceFailed,
     as_worker,
@@ -46,7 +44,9 @@ from wsframe.server.service import (
     worker_count,
 )
 from wsframe.server.signals import Attention
-from wsframe.server.stderr_log import LogFormat, LogLevel, shown_on_stderr
+from wsframe.server.sockets.addresses import ServerAddress, TcpAddress, UnixAddress, parse_address
+from wsframe.server.sockets.bind import bound, fault_of, listen_at, made_owner, name_of, naming
+from wsframe.server.sockets.listen import Bound, default_hosts
 from wsframe.server.tls import ServerTLS
 from wsframe.server.tls_reload import hearing_sighup, reload_at_sighup
 from wsframe.user_code.errors import holds_cancelled, only_leaf

@@ -21,7 +21,7 @@ import trio
 from wsframe.doorbell import Doorbell
 from wsframe.net.poller import END, GONE, READ, WRITE
 from wsframe.net.socket_options import LINGER_NONE
-from wsframe.server.peer_port import PeerSocket
+from wsframe.server.peers.peer_port import PeerSocket
 
 __all__ = ["BUFFER", "MemoryListener", "MemoryNetwork", "MemoryPoller", "MemorySocket", "pair", "pair_of"]
 

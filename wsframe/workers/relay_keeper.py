@@ -35,7 +35,7 @@ import sys
 log = sys.argv.pop()
 output = None
 if log == "json":
-    from wsframe.server.json_stderr import json_stderr
+    from wsframe.server.logs.json_stderr import json_stderr
     writer = json_stderr()
     output = writer and writer.handler
 from wsframe.backplane.relay_process import main
