@@ -356,6 +356,34 @@ async def test_a_backplane_that_cannot_take_a_message_is_logged(caplog: pytest.L
     assert "a message of 't' stays on this server" in caplog.text
 
 
+async def test_messages_of_a_time_without_other_servers_are_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """A ticker that begins before the relay is reached, and goes on while it is away, does not fill the log."""
+
+    class Away(MemoryBackplane):
+        def publish(self, *args: Any, **kwargs: Any) -> bool:
+            return False
+
+    caplog.set_level(logging.INFO)
+    topics = Topics(Away(MemoryHub()))
+    for reports in ([], [True], [False, False], [True, False]):
+        for up in reports:
+            topics.reach(up)
+        for _ in range(3):
+            topics.publish_text("t", "x")
+    assert [(one.levelname, one.message) for one in caplog.records if "message" in one.message] == [
+        ("INFO", "messages stay on this server until the other servers or workers are reached; the first is of 't'"),
+        *3
+        * [("WARNING", "a message of 't' stays on this server: too many wait for the backplane, or it is too large")],
+        *2
+        * [
+            (
+                "WARNING",
+                "messages stay on this server until the other servers or workers are reached; the first is of 't'",
+            )
+        ],
+    ]
+
+
 async def test_reaching_other_servers_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     async with open_kit(Room(), backplane=MemoryBackplane(MemoryHub())):

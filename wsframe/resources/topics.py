@@ -64,6 +64,27 @@ class PublishOptions(TypedDict, total=False):
     history: History | None
 
 
+class Strays:
+    """The lines of the log about messages that stay on this server."""
+
+    def __init__(self) -> None:
+        self.told: bool = False
+        """Whether there was a line since another server could last be reached."""
+
+    def tell(self, topic: str, up: bool, reached: bool) -> None:
+        """Log each such message, or the first of a time in which no other server can be reached."""
+        if up:
+            logger.warning(
+                "a message of %s stays on this server: too many wait for the backplane, or it is too large", repr(topic)
+            )
+        elif not self.told:
+            self.told = True
+            (logger.warning if reached else logger.info)(
+                "messages stay on this server until the other servers or workers are reached; the first is of %s",
+                repr(topic),
+            )
+
+
 class Topics:
     """The subscriptions of one server's clients.
 
@@ -79,6 +100,7 @@ class Topics:
         """Whether the backplane, if there is one, has ever been reached."""
         self.up: bool = False
         """Whether it can be reached now."""
+        self._strays: Strays = Strays()
         self._topics_of: dict[AnyClient, set[str]] = {}
         self.histories: Histories = Histories(self.interest)
         self.presences: Presences = Presences(self.interest)
@@ -155,7 +177,7 @@ class Topics:
         """Send a message to the subscribers of other servers alone."""
         others = self.interest.others
         if others is not None and not others.publish(topic, wrap_publication(opcode, data, key, compress)):
-            logger.warning("a message of %s stays on this server: the backplane cannot take it", repr(topic))
+            self._strays.tell(topic, self.up, self.reached)
 
     def publish_text(
         self, topic: str, message: str | BytesLike, *, exclude: Any = (), key: Key = None,
@@ -240,6 +262,7 @@ class Topics:
     def reach(self, up: bool) -> None:
         """Learn whether other servers can be reached."""
         self.up, self.reached = up, self.reached or up
+        self._strays.told = self._strays.told and not up
         if self.interest.others is not None:
             logger.info(
                 "the other servers or workers can be reached"
