@@ -16,6 +16,10 @@ from wsframe import Client, Registry, Resource
 # By path
 
 
+class Mixed(Target):
+    scope = "path"
+
+
 @pytest.fixture
 def registry() -> Registry:
     registry = Registry()
@@ -27,7 +31,9 @@ def registry() -> Registry:
 def made(name: str) -> Resource | None:
     if name == "broken":
         raise KeyError(name)
-    return None if name == "none" else Target()
+    if name == "none":
+        return None
+    return Mixed() if name == "mixed" else Target()
 
 
 async def test_path_leads_where_it_would_lead_a_newcomer(registry: Registry) -> None:
@@ -50,7 +56,18 @@ async def test_path_leads_where_it_would_lead_a_newcomer(registry: Registry) -> 
 
 @pytest.mark.parametrize(
     "path",
-    ["/nowhere", "/rooms/none", "/rooms/broken", "", "rooms/a", "/rooms/a b", "/rooms/é", "/rooms/a?b", "/a\r\n"],
+    [
+        "/nowhere",
+        "/rooms/none",
+        "/rooms/broken",
+        "/rooms/mixed",
+        "",
+        "rooms/a",
+        "/rooms/a b",
+        "/rooms/é",
+        "/rooms/a?b",
+        "/a\r\n",
+    ],
 )
 async def test_path_that_leads_nowhere_is_false_with_a_line(
     registry: Registry, path: str, caplog: pytest.LogCaptureFixture

@@ -12,7 +12,7 @@ import trio
 import wsframe
 from tests.wire import until
 from tests.workers.services import opened
-from wsframe import LivesElsewhere, Registry, Request, Resource, any_origin
+from wsframe import LivesElsewhere, Registry, Reject, Request, Resource, any_origin
 from wsframe.workers.partitions import partition_of
 
 
@@ -254,13 +254,16 @@ async def test_a_program_that_cannot_be_spread_does_not_start_with_workers(
             raise AssertionError
 
 
-async def test_a_factory_that_makes_a_resource_of_another_scope_is_an_error_that_says_so() -> None:
+async def test_a_factory_that_makes_a_resource_of_another_scope_is_an_error_that_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     def register(registry: Registry, slot: int) -> None:
         registry.register_factory("/{room}", lambda _: Lobby(slot, []), scope="path")
 
     async with opened(1, register) as service:
-        with pytest.raises(RuntimeError, match=r"scope='path' and made a Lobby, whose scope is 'one'"):
+        with pytest.raises(Reject, match="500"):
             service.engines[0].roster.join("/a", Request("/a", []))
+    assert "scope='path' and made a Lobby, whose scope is 'one'" in caplog.text
 
 
 async def test_a_resource_of_a_dispatcher_has_scope_one_with_workers() -> None:

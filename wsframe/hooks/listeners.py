@@ -58,13 +58,14 @@ def check_scope(resource: Resource[Any], factory: Factory) -> None:
     """Check that a resource has the scope that its factory is registered with.
 
     Raises:
-        RuntimeError: If not.
+        Reject: 500 if not, with a line in the log, as for any result of a factory that cannot be served.
     """
     if resource.scope != factory.scope:
-        raise RuntimeError(
-            f"the factory {written_name(factory.make)} is registered with scope={factory.scope!r} and made a "
-            f"{type(resource).__name__}, whose scope is {resource.scope!r}: give both the same"
-        )
+        logger.error(
+            "the factory %s is registered with scope=%r and made a %s, whose scope is %r: give both the same",
+            written_name(factory.make), factory.scope, type(resource).__name__, resource.scope,
+        )  # fmt: skip
+        raise Reject(500, body="internal error")
 
 
 class Made:

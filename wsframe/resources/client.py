@@ -351,7 +351,7 @@ class Client(Generic[DataT]):
                 admitted the client, and so does :attr:`request`.
 
         False, with nothing changed, while the client is closing, moving, or has not had its
-        ``client_connected`` called, and if the target is full, ending, failed or not there.
+        ``client_connected`` called, and if the target is full, ending, failed, in another worker or not there.
         A line in the log says why a target was refused. To where it is already: True.
 
         Raises:
