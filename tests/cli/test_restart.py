@@ -150,6 +150,6 @@ def test_a_program_that_cannot_start_leaves_the_old_workers_alone(tmp_path: Path
             (pid, *_) = ask(counter, "a")
             (tmp_path / "restarts.py").write_text("import no_such_module")
             running.process.send_signal(signal.SIGHUP)
-            running.until("the restart has stopped: the new worker 0 ended with")
+            running.until("the restart has stopped: the new worker 0 cannot start: cannot import")
             assert ask(counter, "b") == [pid, "2", "b"]
         assert os.getpgid(int(pid))

@@ -52,7 +52,7 @@ def test_a_new_worker_that_is_not_ready_in_time_leaves_the_old_one_alone() -> No
     assert restart.go_on(29.9) == []
     assert restart.go_on(30) == [Step(Do.KILL_NEW, 0)]
     assert restart.failure == "the new worker 0 is not ready after 30 s; the old workers go on"
-    assert restart.go_on(60) == restart.new_ready(0, 60) == restart.new_gone(0, "status -9") == []
+    assert restart.go_on(60) == restart.new_ready(0, 60) == restart.new_gone(0, "ended with status -9") == []
     assert not restart.done
     assert restart.slot is None
 
@@ -60,7 +60,7 @@ def test_a_new_worker_that_is_not_ready_in_time_leaves_the_old_one_alone() -> No
 def test_a_new_worker_that_ends_before_it_is_ready_stops_the_restart() -> None:
     restart = RollingRestart(PARTITIONS, drain=8)
     restart.go_on(0)
-    assert restart.new_gone(0, "status 2") == []
+    assert restart.new_gone(0, "ended with status 2") == []
     assert restart.failure == "the new worker 0 ended with status 2; the old workers go on"
 
 
@@ -83,7 +83,7 @@ def test_an_old_worker_that_dies_early_is_followed_by_the_new_one() -> None:
 def test_a_new_worker_that_dies_is_followed_by_one_that_begins_the_same() -> None:
     restart = begun()
     restart.over(0, [2])
-    assert restart.new_gone(0, "status -9") == []
+    assert restart.new_gone(0, "ended with status -9") == []
     assert not restart.failure
     assert restart.over(0, [4]) == []
     assert restart.new_ready(0, 3) == [Step(Do.BEGIN, 0, (2, 4))]
@@ -92,7 +92,7 @@ def test_a_new_worker_that_dies_is_followed_by_one_that_begins_the_same() -> Non
 
 def test_workers_6_a_worker_that_is_ready_only_after_the_end_of_the_old_one_begins_everything() -> None:
     restart = begun()
-    assert restart.new_gone(0, "status -9") == []
+    assert restart.new_gone(0, "ended with status -9") == []
     assert restart.old_gone(0) == []
     assert restart.go_on(3) == [Step(Do.START, 1)]
     assert restart.new_ready(0, 4) == [Step(Do.BEGIN, 0, (0, 2, 4))]
@@ -101,10 +101,10 @@ def test_workers_6_a_worker_that_is_ready_only_after_the_end_of_the_old_one_begi
 
 def test_workers_6_it_does_so_also_if_the_restart_has_stopped_at_another_slot() -> None:
     restart = begun()
-    restart.new_gone(0, "status -9")
+    restart.new_gone(0, "ended with status -9")
     restart.old_gone(0)
     restart.go_on(3)
-    restart.new_gone(1, "status 2")
+    restart.new_gone(1, "ended with status 2")
     assert restart.failure
     assert restart.new_ready(0, 4) == [Step(Do.BEGIN, 0, (0, 2, 4))]
 
@@ -137,7 +137,7 @@ def test_workers_6_no_order_of_events_begins_a_partition_that_is_not_over(
             over.update(PARTITIONS[slot])
             steps = restart.old_gone(slot)
         elif event == "new_gone":
-            steps = restart.new_gone(slot, "status 1")
+            steps = restart.new_gone(slot, "ended with status 1")
         else:
             steps = restart.go_on(now) if event == "go_on" else restart.new_ready(slot, now)
         for step in steps:
@@ -158,6 +158,6 @@ def test_an_old_worker_that_dies_before_its_turn_has_been_restarted_by_that() ->
 def test_an_old_worker_that_dies_before_its_turn_does_not_end_a_restart_that_has_failed() -> None:
     restart = RollingRestart(PARTITIONS, drain=8)
     restart.go_on(0)
-    restart.new_gone(0, "status 2")
+    restart.new_gone(0, "ended with status 2")
     assert restart.old_gone(0) == restart.old_gone(1) == []
     assert not restart.done

@@ -117,6 +117,11 @@ class Child:
         """Whether it has been ready."""
         return self.watch.state is not SlotState.STARTING
 
+    @property
+    def end(self) -> str:
+        """Its end in words, once it has been reaped."""
+        return f"cannot start: {self.failure}" if self.failure else f"ended with status {self.status}"
+
     def leave(self, code: int, lame_duck: float, within: float) -> None:
         """Have it end in order, or be killed.
 

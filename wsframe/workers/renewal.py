@@ -97,7 +97,7 @@ class Renewal:
             try:
                 self.new[step.slot] = await self._start(step.slot, self.old.get(step.slot))
             except CANNOT_START as error:
-                self.act(self.table.new_gone(step.slot, reason_of(error)))
+                self.act(self.table.new_gone(step.slot, f"cannot start: {reason_of(error)}"))
 
     def act(self, steps: Iterable[Step]) -> None:
         """Carry out steps that need no wait."""
@@ -135,4 +135,4 @@ class Renewal:
             self.act(self.table.old_gone(slot))
         elif self.new.get(slot) is child:
             del self.new[slot]
-            self.act(self.table.new_gone(slot, f"status {child.status}" if not child.failure else child.failure))
+            self.act(self.table.new_gone(slot, child.end))

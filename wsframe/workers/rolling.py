@@ -192,13 +192,13 @@ class RollingRestart:
 
         Args:
             slot: The slot.
-            why: Its status, for the line about the failure.
+            why: Words for the line about the failure, such as "ended with status 1".
         """
         current = self._at(slot)
         if current is None:
             return []
         current.new_ready = False
-        return self._fail(current, f"ended with {why}") if current.phase is RestartPhase.STARTING else []
+        return self._fail(current, why) if current.phase is RestartPhase.STARTING else []
 
     def _fail(self, current: SlotRestart, reason: str, *, kill: bool = False) -> list[Step]:
         """Stop the restart; the old worker of the slot has not been touched."""

@@ -7,7 +7,8 @@ predecessor has been reaped: the end of a socket says nothing, because a child p
 * At first nobody accepts until every slot has been ready once. A worker that cannot start ends the service.
 * Later a slot whose worker has died starts again at once, after further deaths with longer and longer pauses. The other
   slots go on.
-* The program of a worker ends the service: ``server.close()``, or SystemExit, whose status becomes the service's.
+* The program of a worker ends the service: ``server.close()``, or SystemExit, whose status becomes the service's. One
+  that does so before it is ready, while others serve, cannot start: its code can be newer than theirs.
 * When the supervisor is killed, its workers see the end of their links and drain.
 """
 
@@ -238,8 +239,7 @@ class Supervisor:
             await self._accompany(child)
             child = await self._last_heir(child)
             generation = child.generation
-            how = f"cannot start: {child.failure}" if child.failure else f"ended with status {child.status}"
-            pause = self._judge(slot, child.name, how, ready=child.ready, steady=child.watch.steady)
+            pause = self._judge(slot, child.name, child.end, ready=child.ready, steady=child.watch.steady)
 
     async def _start(self, slot: int, generation: int, predecessor: Child | None = None) -> Child:
         """Start a worker."""
@@ -327,7 +327,7 @@ class Supervisor:
             child.failure = fields["reason"]
         elif message.name == "over" and self._renewal is not None:
             self._renewal.over(child, fields["partitions"])
-        elif message.name == "ending":
+        elif message.name == "ending" and (child.ready or not self._serving):  # else it cannot start, as in its import
             child.ends_service = not self._leaving.is_set()
             self.drain(fields["code"], fields["lame_duck"])
 
