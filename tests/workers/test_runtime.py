@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 
 import pytest
@@ -19,6 +20,7 @@ from wsframe.workers.runtime import (
     runtime_folder,
     runtime_of,
 )
+from wsframe.workers.worker import inquiries_at
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +56,19 @@ def test_a_second_supervisor_is_refused_with_the_process_of_the_first(folder: st
     with runtime_of(folder), pytest.raises(OSError, match=f"its supervisor is {os.getpid()}"), runtime_of(folder):
         pytest.fail("it has it")
     assert not os.path.exists(folder)
+
+
+def test_a_path_that_leaves_no_room_for_the_names_of_later_generations_is_refused_with_the_way_out() -> None:
+    with (
+        TemporaryDirectory(dir="/tmp") as base,
+        pytest.raises(OSError, match=r"has a path of 90 bytes.*at most 89: set XDG_RUNTIME_DIR"),
+        runtime_of(os.path.join(base, "x" * (89 - len(base)))),
+    ):
+        pytest.fail("it has it")
+    with TemporaryDirectory(dir="/tmp") as base, runtime_of(os.path.join(base, "x" * (88 - len(base)))) as mine:
+        for generation in (0, 999_999):
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.bind(inquiries_at(mine.folder, 999, generation))
 
 
 def test_14_a_supervisor_waits_for_the_workers_of_a_killed_one_and_removes_their_sockets(folder: str) -> None:

@@ -38,6 +38,8 @@ ASK_AGAIN: Final = 0.05
 """Seconds between two attempts to lock a file."""
 PEER: Final = Struct("3i")
 """Process, user and group of a peer, as the kernel gives them."""
+LONGEST_FOLDER: Final = 107 - len("/worker-999-999999")
+"""Bytes of its path at most: the system takes 107 for that of a unix socket, and names grow with each restart."""
 SURELY: Final = 1.0
 """Seconds after which the supervisor's lock counts as taken: the last worker takes it for a moment."""
 
@@ -86,8 +88,10 @@ def runtime_of(folder: str, seconds: float = inf) -> Iterator[Runtime]:
         seconds: The longest wait: workers that are stopped do not end.
 
     Raises:
-        OSError: If another supervisor has it, its workers do not end, or other users can enter it.
+        OSError: If another supervisor has it, its workers do not end, other users can enter it, or its path is too
+            long.
     """
+    check_length(folder)
     mine = locked_supervisor(folder)
     try:
         lock = os.open(os.path.join(folder, WORKERS), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -104,6 +108,17 @@ def runtime_of(folder: str, seconds: float = inf) -> Iterator[Runtime]:
             close_lock(lock)
     finally:
         close_lock(mine)
+
+
+def check_length(folder: str) -> None:
+    """Refuse a folder whose path leaves no room for the names of sockets."""
+    length = len(os.fsencode(folder))
+    if length > LONGEST_FOLDER:
+        raise OSError(
+            errno.ENAMETOOLONG,
+            f"the runtime directory {folder} has a path of {length} bytes, and unix sockets leave it at most "
+            f"{LONGEST_FOLDER}: set XDG_RUNTIME_DIR, or RUNTIME_DIRECTORY, to a folder with a shorter one",
+        )
 
 
 def locked_supervisor(folder: str) -> int:
