@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from math import inf
 
 import pytest
@@ -17,6 +18,7 @@ from wsframe.workers.slots import (
     Looks,
     ProcessWatch,
     RestartBackoff,
+    reason_of,
 )
 
 
@@ -144,3 +146,12 @@ def test_a_silent_process_that_is_excused_is_calm_with_its_next_beat() -> None:
     assert [watch.look(0) for _ in range(3)] == [None, None, Act.WARN]
     watch.excuse(10)
     assert [watch.look(0), watch.look(1)] == [None, Act.CALM]
+
+
+def test_the_reason_of_a_start_that_failed_names_a_folder_that_is_missing() -> None:
+    assert reason_of(OSError(errno.ENOENT, "No such file or directory", "/srv/old")) == (
+        "No such file or directory: /srv/old"
+    )
+    assert reason_of(OSError(errno.ENOENT, "No such file or directory", b"/srv/\xff")).endswith(": /srv/\udcff")
+    assert reason_of(OSError(errno.EAGAIN, "no processes left")) == "no processes left"
+    assert reason_of(RuntimeError("can't start new thread")) == "can't start new thread"

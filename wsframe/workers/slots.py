@@ -22,6 +22,7 @@ nothing (``Looks``).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from enum import Enum
 from math import ceil, inf
@@ -162,5 +163,7 @@ class RestartBackoff:
 
 
 def reason_of(error: Exception) -> str:
-    """Return why a process cannot start, in a few words."""
-    return (isinstance(error, OSError) and error.strerror) or str(error)
+    """Return why a process cannot start, in a few words; a folder or program that is missing is named."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return error.strerror if error.filename is None else f"{error.strerror}: {os.fsdecode(error.filename)}"

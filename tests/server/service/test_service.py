@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,7 @@ from wsframe.server.service.service import (
     check_service,
     check_times,
     command_again,
+    current_folder,
     longest_wait,
     names_of,
     worker_count,
@@ -28,6 +31,27 @@ from wsframe.server.sockets.addresses import InheritedAddress, PassedAddress, Se
 def test_a_number_of_workers_is_one_for_each_processor_or_given() -> None:
     assert worker_count("auto") == len(os.sched_getaffinity(0))
     assert worker_count(3) == 3
+
+
+def test_the_current_folder_has_the_name_of_the_shell_which_can_be_a_symlink(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restart then loads the release to which it leads by then."""
+    release, current = tmp_path / "release", tmp_path / "current"
+    release.mkdir()
+    current.symlink_to(release)
+    monkeypatch.chdir(current)
+    assert current_folder({"PWD": str(current)}) == str(current)
+    for other in ({}, {"PWD": "current"}, {"PWD": "."}, {"PWD": "/"}, {"PWD": str(tmp_path / "nothing")}):
+        assert current_folder(other) == str(release.resolve())
+
+
+def test_a_program_in_a_removed_folder_can_import_all_of_wsframe(tmp_path: Path) -> None:
+    folder = tmp_path / "removed"
+    folder.mkdir()
+    program = f"import os; os.rmdir({str(folder)!r}); import wsframe; wsframe.serve; print('imported')"
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("imported\n", "")
 
 
 @pytest.mark.parametrize("wrong", [True, False, 2.0, "2", "", None, [2]])

@@ -6,8 +6,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from math import inf, isfinite
@@ -35,8 +35,8 @@ if TYPE_CHECKING:  # a worker imports nothing that is its supervisor's alone
     from wsframe.workers.supervisor import Supervisor
 
 __all__ = [
-    "Service", "ServiceFailed", "as_worker", "check_service", "check_times", "command_again", "names_of", "supervise",
-    "worker_count",
+    "Service", "ServiceFailed", "as_worker", "check_service", "check_times", "command_again", "current_folder",
+    "names_of", "supervise", "worker_count",
 ]  # fmt: skip
 
 LARGEST_HEAD: Final = 65536
@@ -44,7 +44,23 @@ LARGEST_HEAD: Final = 65536
 SPARE: Final = 256
 """Descriptors beside those of clients: newcomers, doors, files of the program."""
 
-STARTED_IN: Final = os.getcwd()
+
+def current_folder(environment: Mapping[str, str] = os.environ) -> str:
+    """Return the current folder, by the name that the shell has for it.
+
+    That can be a symlink that leads to another release by the next restart. A folder that has been removed is ``"."``.
+    """
+    named = environment.get("PWD", "")
+    with suppress(OSError, ValueError):
+        if os.path.isabs(named) and os.path.samefile(named, os.curdir):
+            return named
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return os.curdir
+
+
+STARTED_IN: Final = current_folder()
 """The folder of the command line: a program can change it before it serves."""
 
 Obey: TypeAlias = "Callable[[Supervisor], Awaitable[object]]"
