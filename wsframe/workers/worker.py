@@ -138,10 +138,12 @@ def this_worker(environment: MutableMapping[str, str] = os.environ) -> Worker | 
 def survive_hangup() -> None:
     """Do nothing at a SIGHUP to all processes of the service: it is the supervisor's order to restart.
 
-    A worker with certificates, or whose program has a handler of its own, obeys it all the same.
+    A worker with certificates, or whose program has a handler of its own, obeys it all the same. Until here it was held
+    back: the supervisor starts processes with it blocked.
     """
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
         signal.signal(signal.SIGHUP, lambda *_: None)  # programs that hooks start would inherit SIG_IGN
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
 
 
 def check_format(told: dict[str, Any]) -> None:

@@ -11,8 +11,10 @@ import types
 from pathlib import Path
 
 import pytest
+import trio
 
 import wsframe
+from tests.patience import PATIENCE
 from wsframe.limits import Capacity, Timeouts
 from wsframe.server.service import orphan
 from wsframe.server.service.service import (
@@ -23,6 +25,7 @@ from wsframe.server.service.service import (
     current_folder,
     longest_wait,
     names_of,
+    without_hangup,
     worker_count,
 )
 from wsframe.server.sockets.addresses import InheritedAddress, PassedAddress, ServerAddress, TcpAddress, UnixAddress
@@ -192,3 +195,28 @@ def test_an_order_to_restart_before_there_is_a_worker_does_not_end_the_service(m
         assert heard == [signal.SIGHUP]
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_process_that_a_supervisor_starts_holds_a_hangup_back_until_it_can_obey() -> None:
+    """pkill reaches workers that import, too, and their end would end the service or stop a restart."""
+    program = """
+import os, signal
+os.kill(os.getpid(), signal.SIGHUP)
+from wsframe.workers.worker import survive_hangup
+survive_hangup()
+print(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+"""
+    with without_hangup():
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "set()\n", "")
+
+
+async def test_a_supervisor_hears_a_hangup_although_its_main_thread_holds_it_back() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with without_hangup(), trio.fail_after(PATIENCE), trio.open_signal_receiver(signal.SIGHUP) as signals:
+        assert signal.SIGHUP in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        os.kill(os.getpid(), signal.SIGHUP)
+        async for number in signals:
+            assert number == signal.SIGHUP
+            break
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -231,12 +232,29 @@ def supervise(service: Service) -> int:
 
 @contextmanager
 def without_hangup() -> Iterator[None]:
-    """Survive an order to restart before there is a worker: all of them load the newest code anyway."""
+    """Survive an order to restart before there is a worker: all of them load the newest code anyway.
+
+    A service manager can send it to all processes, those that import included. So they hold it back until they can obey
+    (``survive_hangup``), by the mask that they inherit from this thread, and another thread hears it here.
+    """
+    over = threading.Event()
     before = signal.signal(signal.SIGHUP, lambda *_: None)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
+    ear = threading.Thread(target=hear_hangups, args=(over,), name="wsframe hangups", daemon=True)
+    ear.start()
     try:
         yield
     finally:
+        over.set()
+        ear.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGHUP, before)
+
+
+def hear_hangups(over: threading.Event) -> None:
+    """Take SIGHUP in this thread; Python then calls its handler in the main one."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
+    over.wait()
 
 
 async def attend(supervisor: Supervisor, service: Service, started: trio.Event, made: Equipment) -> None:
