@@ -27,9 +27,9 @@ from tests.backplane.postgres_server import postgres_server
 from tests.backplane.redis_server import redis_server
 from tests.backplane.relays import relay_process
 from wsframe.backplane.interface import Backplane, Position
-from wsframe.backplane.postgres import PostgresBackplane
-from wsframe.backplane.redis import RedisBackplane
-from wsframe.backplane.relay import RelayBackplane
+from wsframe.backplane.postgres.backplane import PostgresBackplane
+from wsframe.backplane.redis.backplane import RedisBackplane
+from wsframe.backplane.relay.backplane import RelayBackplane
 
 NAMES = {
     "relay": "relay",

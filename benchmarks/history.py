@@ -21,7 +21,7 @@ import trio.testing
 from tests.backplane.redis_server import RedisServer, redis_server
 from wsframe.backplane import History, MemoryBackplane, MemoryHub
 from wsframe.backplane.presence import Member
-from wsframe.backplane.redis import RedisBackplane
+from wsframe.backplane.redis.backplane import RedisBackplane
 from wsframe.resources.publication import Publication
 from wsframe.resources.topic import Receiver
 from wsframe.resources.topics import Topics

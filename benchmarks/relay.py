@@ -18,7 +18,7 @@ import time
 import trio
 
 from wsframe.backplane.interface import Position
-from wsframe.backplane.relay import RelayBackplane
+from wsframe.backplane.relay.backplane import RelayBackplane
 
 PAYLOAD = 256
 ALONE = 2_000

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 import wsframe
-from wsframe.backplane.redis_address import redis_address
+from wsframe.backplane.redis.address import redis_address
 from wsframe.cli import arguments
 from wsframe.cli.errors import Mistake
 from wsframe.cli.input_lines import said_typed

@@ -29,8 +29,8 @@ from wsframe import (
     origin_exact,
     origin_prefix,
 )
-from wsframe.backplane.postgres import settings_of
-from wsframe.backplane.redis_address import redis_address
+from wsframe.backplane.postgres.backplane import settings_of
+from wsframe.backplane.redis.address import redis_address
 from wsframe.cli.errors import Mistake
 from wsframe.cli.input_lines import close_of
 from wsframe.http.hostnames import host_names
@@ -44,10 +44,10 @@ from wsframe.server.sockets.addresses import parse_address
 
 SHOWING = re.compile(r"\b(?:write|use) |did you mean")
 ELSEWHERE = {
-    "redis_link.py": "a service of another kind",
-    "new.py": "no form: it cannot write a file",
-    "top.py": "options of a command, which tests/cli/test_top.py tries",
-    "serving.py": "a block of code, which docs run",
+    "backplane/redis/link.py": "a service of another kind",
+    "cli/new.py": "no form: it cannot write a file",
+    "cli/top.py": "options of a command, which tests/cli/test_top.py tries",
+    "server/serving.py": "a block of code, which docs run",
 }
 
 
@@ -61,8 +61,9 @@ def told(call: Callable[[], object], kind: type[BaseException], pattern: str) ->
 
 
 def test_each_module_whose_errors_show_a_form_is_tried_here() -> None:
-    found, tried = set(), inspect.getsource(inspect.getmodule(told) or told)
-    for path in Path(wsframe.__file__).parent.rglob("*.py"):
+    found, package = set(), Path(wsframe.__file__).parent
+    tried = re.findall(r"# of ((?:\w+/)*\w+\.py)", inspect.getsource(inspect.getmodule(told) or told))
+    for path in package.rglob("*.py"):
         text = path.read_text()
         if not re.search(r"\b(?:write|use|mean)\b", text) or not re.search(r"\braise\b|\bwarn\b", text):
             continue  # most modules need no parser
@@ -71,8 +72,11 @@ def test_each_module_whose_errors_show_a_form_is_tried_here() -> None:
             inside = ast.walk(node) if isinstance(node, ast.Raise) or warns else ()
             texts = [one.value for one in inside if isinstance(one, ast.Constant) and isinstance(one.value, str)]
             if any(map(SHOWING.search, texts)):
-                found.add(path.name)
-    assert {name for name in found - set(ELSEWHERE) if f"# of {name}" not in tried} == set()
+                found.add(path.relative_to(package).as_posix())
+    assert len(found) > len(ELSEWHERE)
+    assert {
+        name for name in found - set(ELSEWHERE) if not any(f"/{name}".endswith(f"/{one}") for one in tried)
+    } == set()
 
 
 @pytest.mark.parametrize(
@@ -191,7 +195,7 @@ def test_passwords_in_urls(read: Callable[[str], object], scheme: str, sign: str
 
 
 def test_tls_of_redis() -> None:
-    right = told(lambda: redis_address("redis://h?ca=x"), ValueError, "write (rediss://)")[1]  # of redis_address.py
+    right = told(lambda: redis_address("redis://h?ca=x"), ValueError, "write (rediss://)")[1]  # of redis/address.py
     redis_address(f"{right}h?ca=x")
 
 

@@ -11,10 +11,10 @@ from tests.backplane.postgres_server import PostgresServer, postgres_server
 from tests.backplane.redis_server import RedisServer, redis_server
 from tests.patience import PATIENCE
 from tests.requirements import require_package
-from wsframe.backplane import engine_session
+from wsframe.backplane.engines import engine_session
 from wsframe.backplane.interface import Backplane
-from wsframe.backplane.postgres import PostgresBackplane
-from wsframe.backplane.redis import RedisBackplane
+from wsframe.backplane.postgres.backplane import PostgresBackplane
+from wsframe.backplane.redis.backplane import RedisBackplane
 from wsframe.testing.backplanes import PublishConformance
 
 Engine: TypeAlias = tuple[RedisServer | PostgresServer, Callable[[], Backplane]]

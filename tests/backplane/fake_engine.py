@@ -8,10 +8,10 @@ from itertools import count
 
 import trio
 
-from wsframe.backplane.engine import EngineLink, EnginePublication, Take
+from wsframe.backplane.engines.engine import EngineLink, EnginePublication, Take
+from wsframe.backplane.engines.supervised import SupervisedBackplane
 from wsframe.backplane.interface import Kept, Position
 from wsframe.backplane.queue import LIMIT
-from wsframe.backplane.supervised import SupervisedBackplane
 from wsframe.testing.backplanes import Node
 from wsframe.user_code.protected_nursery import ProtectedNursery
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import trio
 
+from wsframe.backplane.engines.supervised import SupervisedBackplane
 from wsframe.backplane.queue import LIMIT
 from wsframe.backplane.relay_process import ENGINE, serve_relay
-from wsframe.backplane.supervised import SupervisedBackplane
 
 
 @contextmanager

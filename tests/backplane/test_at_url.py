@@ -6,9 +6,9 @@ import pytest
 
 from tests.requirements import require_package
 from wsframe.backplane.at_url import backplane_at
-from wsframe.backplane.postgres import PostgresBackplane
-from wsframe.backplane.redis import RedisBackplane
-from wsframe.backplane.relay import RelayBackplane
+from wsframe.backplane.postgres.backplane import PostgresBackplane
+from wsframe.backplane.redis.backplane import RedisBackplane
+from wsframe.backplane.relay.backplane import RelayBackplane
 
 
 @pytest.mark.parametrize(

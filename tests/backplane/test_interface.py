@@ -8,7 +8,7 @@ import pytest
 
 from wsframe.backplane.interface import Backplane, History
 from wsframe.backplane.memory import MemoryBackplane, MemoryHub
-from wsframe.backplane.relay import RelayBackplane
+from wsframe.backplane.relay.backplane import RelayBackplane
 
 
 @pytest.mark.parametrize(

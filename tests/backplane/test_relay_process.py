@@ -14,7 +14,7 @@ import trio.lowlevel
 
 from tests.backplane.relays import listening, relay_process
 from tests.patience import PATIENCE
-from wsframe.backplane.relay import RelayBackplane
+from wsframe.backplane.relay.backplane import RelayBackplane
 from wsframe.backplane.relay_process import serve_relay
 from wsframe.testing.backplanes import Node
 

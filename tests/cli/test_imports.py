@@ -14,7 +14,7 @@ from tests.cli.workers import service
 UNUSED = [
     # Rooms, and parts of others, that a program enters by a public name or an option.
     "wsframe.browser", "wsframe.centrifuge", "wsframe.hixie76", "wsframe.outgoing", "wsframe.pages", "wsframe.testing",
-    "wsframe.backplane.postgres", "wsframe.backplane.redis", "wsframe.backplane.supervised",
+    "wsframe.backplane.postgres.backplane", "wsframe.backplane.redis.backplane", "wsframe.backplane.engines.supervised",
     "wsframe.backplane.relay_process", "wsframe.resources.asyncapi", "wsframe.resources.functions",
     "wsframe.resources.json_resource", "wsframe.resources.publisher", "wsframe.server.monitoring.prometheus",
     # The supervisor's side.
@@ -65,4 +65,4 @@ def test_a_worker_imports_what_it_uses(tmp_path: Path) -> None:
     with service(tmp_path, "-m", "wsframe", "serve", "idle.py", "--port", "0", "--workers", "1") as running:
         modules = json.loads(running.until("modules ").removeprefix("modules "))
     assert set(UNUSED) & set(modules) == set()
-    assert {"wsframe.cli.serve", "wsframe.server.local_server", "wsframe.backplane.relay"} <= set(modules)
+    assert {"wsframe.cli.serve", "wsframe.server.local_server", "wsframe.backplane.relay.backplane"} <= set(modules)

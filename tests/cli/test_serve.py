@@ -254,7 +254,7 @@ def test_a_file_may_not_hide_a_loaded_module(in_folder: Path, capsys: pytest.Cap
 
 def test_debug_shows_where_a_target_fails(in_folder: Path) -> None:
     with pytest.raises(LookupError):
-        cli.main(["serve", "failing_target.py", "--debug"])
+        cli.main(["serve", "failing_target.py", "--port", "0", "--debug"])
 
 
 def test_the_options_arrive_at_run(in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ from tests.engine_faults.record import note
 from tests.engine_faults.relayed import kill_relay, stay_local
 from tests.engine_faults.trying import ENGINES, MOST_GROWTH, PATIENCE, TOPICS, Fault, Outcome, Place, check, try_fault
 from wsframe.backplane.boottime import boottime
-from wsframe.backplane.supervised import SupervisedBackplane
+from wsframe.backplane.engines.supervised import SupervisedBackplane
 
 FLOOD, FLOOD_SIZE = 150_000, 1_000
 

@@ -16,7 +16,7 @@ from tests.backplane.relays import relay
 from tests.engine_faults.trying import PATIENCE, Outcome, Place, check, try_fault
 from tests.workers.stand_ins import equipped
 from wsframe.backplane.boottime import boottime
-from wsframe.backplane.relay import RelayBackplane
+from wsframe.backplane.relay.backplane import RelayBackplane
 from wsframe.workers.relay_keeper import RelayKeeper
 
 __all__ = ["RELAY_FAULTS", "kill_relay", "stay_local"]

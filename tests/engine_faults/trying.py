@@ -12,10 +12,10 @@ from tests.backplane.postgres_server import PostgresServer
 from tests.backplane.redis_server import RedisServer
 from tests.engine_faults.network import Network
 from wsframe.backplane.boottime import boottime
+from wsframe.backplane.engines.supervised import SupervisedBackplane
 from wsframe.backplane.interface import Backplane
-from wsframe.backplane.postgres import PostgresBackplane
-from wsframe.backplane.redis import RedisBackplane
-from wsframe.backplane.supervised import SupervisedBackplane
+from wsframe.backplane.postgres.backplane import PostgresBackplane
+from wsframe.backplane.redis.backplane import RedisBackplane
 
 __all__ = ["ENGINES", "MOST_GROWTH", "PATIENCE", "TOPICS", "Fault", "Outcome", "Place", "check", "made", "try_fault"]
 

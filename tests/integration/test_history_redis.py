@@ -13,7 +13,7 @@ from tests.patience import PATIENCE
 from tests.requirements import require_package
 from tests.wire import until
 from wsframe.backplane import History, Position
-from wsframe.backplane.redis import RedisBackplane
+from wsframe.backplane.redis.backplane import RedisBackplane
 from wsframe.resources.publication import Publication
 from wsframe.resources.topic import Receiver
 from wsframe.testing import Kit, open_kit

@@ -20,9 +20,9 @@ from tests.patience import PATIENCE
 from tests.requirements import require_package
 from wsframe import Member
 from wsframe.backplane import Backplane, presence
-from wsframe.backplane.postgres import PostgresBackplane
-from wsframe.backplane.redis import RedisBackplane
-from wsframe.backplane.relay import RelayBackplane
+from wsframe.backplane.postgres.backplane import PostgresBackplane
+from wsframe.backplane.redis.backplane import RedisBackplane
+from wsframe.backplane.relay.backplane import RelayBackplane
 from wsframe.resources.presences import Presences
 from wsframe.testing import Kit, open_kit
 

@@ -12,7 +12,7 @@ import trio
 import wsframe
 from wsframe import Capacity, Client, Registry
 from wsframe.backplane import History
-from wsframe.backplane.redis import RedisBackplane
+from wsframe.backplane.redis.backplane import RedisBackplane
 from wsframe.centrifuge import CentrifugeOptions, CentrifugeResource, Connected, Subscribed
 
 ROOM = "room"

@@ -13,11 +13,11 @@ from tests.backplane.fake_engine import FakeEngine, nodes
 from tests.backplane.relays import relay
 from tests.patience import PATIENCE
 from wsframe import Resource
-from wsframe.backplane.engine import BackplaneRefused
+from wsframe.backplane.engines.engine import BackplaneRefused
+from wsframe.backplane.engines.supervised import SupervisedBackplane
 from wsframe.backplane.interface import History
 from wsframe.backplane.memory import MemoryBackplane, MemoryHub
-from wsframe.backplane.relay import RelayBackplane
-from wsframe.backplane.supervised import SupervisedBackplane
+from wsframe.backplane.relay.backplane import RelayBackplane
 from wsframe.resources.publisher import open_backplane
 from wsframe.testing import open_kit
 from wsframe.testing.backplanes import Recording

@@ -23,7 +23,7 @@ from tests.server.owners import owners
 from tests.user_code.acts import ActingHandler, cancel_all_above, cancel_parent, leave_cancelled, set_shield
 from tests.wire import close, connected, text
 from wsframe import Client, Registry, Resource
-from wsframe.backplane.supervised import SupervisedBackplane
+from wsframe.backplane.engines.supervised import SupervisedBackplane
 from wsframe.centrifuge import CentrifugeResource
 from wsframe.net.peer_header import PeerGate
 from wsframe.server.peers.peer_port import PeerPort
@@ -36,7 +36,7 @@ acting = pytest.mark.parametrize("act", [cancel_parent, set_shield, cancel_all_a
 
 BARE = {
     "backplane/relay_process.py": "a process without user code",
-    "backplane/relay_worker.py": "a process without user code",
+    "backplane/relay/worker.py": "a process without user code",
     "workers/supervisor.py": "a process without user code",
     "server/service/service.py": "a process without user code",
     "outgoing/connect.py": "the nursery of a user's task",

@@ -19,7 +19,7 @@ from trio.testing import MockClock
 from tests.patience import PATIENCE
 from tests.workers.stand_ins import Process, equipped
 from wsframe.backplane import relay_process
-from wsframe.backplane.relay import RelayBackplane
+from wsframe.backplane.relay.backplane import RelayBackplane
 from wsframe.testing.backplanes import Node
 from wsframe.workers import relay_keeper
 from wsframe.workers.relay_keeper import RelayKeeper

@@ -6,7 +6,7 @@ import os
 
 from wsframe.backplane.contained import ContainedBackplane
 from wsframe.backplane.interface import Backplane
-from wsframe.backplane.relay import RelayBackplane
+from wsframe.backplane.relay.backplane import RelayBackplane
 
 __all__ = ["FORMS", "backplane_at", "engine_url", "made_backplane"]
 
@@ -32,11 +32,11 @@ def backplane_at(url: str) -> Backplane:
         return RelayBackplane(url)
     scheme, separator, _ = url.partition("://")
     if separator and scheme in REDIS:
-        from wsframe.backplane.redis import RedisBackplane
+        from wsframe.backplane.redis.backplane import RedisBackplane
 
         return RedisBackplane(url)
     if separator and scheme in ("postgresql", "postgres"):
-        from wsframe.backplane.postgres import PostgresBackplane
+        from wsframe.backplane.postgres.backplane import PostgresBackplane
 
         return PostgresBackplane(url)
     known = scheme if separator and scheme.isidentifier() else ""

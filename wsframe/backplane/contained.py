@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import trio
 
 from wsframe.backplane.boottime import boottime
-from wsframe.backplane.engine import BackplaneRefused
+from wsframe.backplane.engines.engine import BackplaneRefused
 from wsframe.backplane.interface import Backplane, History, Kept, Lease, Position, Told
 from wsframe.log import EACH, Log, log_for
 from wsframe.user_code.errors import call_plain, contain, nested

@@ -1,7 +1,7 @@
 """The relay: the process beside the workers that runs their hub.
 
-Each worker has one unix stream to it. A loop over the streams (``relay_loop``) calls the
-:class:`~wsframe.backplane.relay_worker.RelayWorker` of each.
+Each worker has one unix stream to it. A loop over the streams (``relay.loop``) calls the
+:class:`~wsframe.backplane.relay.worker.RelayWorker` of each.
 
 With the URL of an engine it is also the machine's one link to that (``uplink``), and histories and leases are there.
 Then trio runs a task for each stream, as it does where the kernel has no epoll.
@@ -30,14 +30,14 @@ from typing import Any, Final
 import trio
 
 from wsframe.backplane.at_url import backplane_at
-from wsframe.backplane.engine import BackplaneRefused
+from wsframe.backplane.engines.engine import BackplaneRefused
+from wsframe.backplane.engines.supervised import SupervisedBackplane, innermost
 from wsframe.backplane.hub import Hub
 from wsframe.backplane.queue import LIMIT
-from wsframe.backplane.relay_loop import BEAT, SWEEP, RelayLoop
-from wsframe.backplane.relay_worker import RelayWorker
-from wsframe.backplane.stream import WriteTurn
-from wsframe.backplane.supervised import SupervisedBackplane, innermost
-from wsframe.backplane.uplink import Uplink
+from wsframe.backplane.relay.loop import BEAT, SWEEP, RelayLoop
+from wsframe.backplane.relay.stream import WriteTurn
+from wsframe.backplane.relay.uplink import Uplink
+from wsframe.backplane.relay.worker import RelayWorker
 from wsframe.doorbell import Doorbell
 from wsframe.log import Log, log_for
 

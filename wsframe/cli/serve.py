@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, get_args
 
 import trio
 
-from wsframe.backplane.engine import BackplaneRefused
+from wsframe.backplane.engines.engine import BackplaneRefused
 from wsframe.cli.admin import admin_socket, answer_admins
 from wsframe.cli.arguments import add_parser, port_number, version_numbers, workers
 from wsframe.cli.errors import Failure, Mistake, missing_extra

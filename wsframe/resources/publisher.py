@@ -12,9 +12,9 @@ from secrets import token_hex
 import trio
 
 from wsframe.backplane.at_url import backplane_at
+from wsframe.backplane.engines.supervised import SupervisedBackplane
 from wsframe.backplane.interface import Backplane, History, Position
-from wsframe.backplane.relay import RelayBackplane
-from wsframe.backplane.supervised import SupervisedBackplane
+from wsframe.backplane.relay.backplane import RelayBackplane
 from wsframe.doorbell import check_trio
 from wsframe.protocol.frames import BINARY, TEXT
 from wsframe.protocol.payload import BINARY_TYPES, TEXT_TYPES, BytesLike, bytes_of, encode

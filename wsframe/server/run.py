@@ -16,7 +16,7 @@ from typing import Literal, Unpack
 import trio
 
 from wsframe.backplane.at_url import engine_url, made_backplane
-from wsframe.backplane.relay import RelayBackplane
+from wsframe.backplane.relay.backplane import RelayBackplane
 from wsframe.doorbell import check_trio
 from wsframe.http.hostnames import host_names
 from wsframe.limits import DEFAULT_TIMEOUTS, filled

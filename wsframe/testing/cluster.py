@@ -17,9 +17,9 @@ import trio
 
 from wsframe.backplane.hub import Hub
 from wsframe.backplane.queue import LIMIT
-from wsframe.backplane.relay import RelayBackplane
-from wsframe.backplane.relay_worker import RelayWorker
-from wsframe.backplane.stream import WriteTurn
+from wsframe.backplane.relay.backplane import RelayBackplane
+from wsframe.backplane.relay.stream import WriteTurn
+from wsframe.backplane.relay.worker import RelayWorker
 from wsframe.doorbell import check_trio
 from wsframe.resources.registry import Registry
 from wsframe.resources.server import Server

@@ -12,7 +12,7 @@ from tests.backplane.fake_engine import FakeEngine
 from tests.hostile.place import BOUND, Place, Recorder, Served
 from tests.wire import upgrade
 from wsframe import Capacity, HttpHandler, Registry, Request, Response, healthz, http_routes, readyz
-from wsframe.backplane.supervised import SupervisedBackplane
+from wsframe.backplane.engines.supervised import SupervisedBackplane
 from wsframe.testing import Kit, open_kit
 
 HANDLER = http_routes({"/healthz": healthz, "/readyz": readyz})
