@@ -72,6 +72,41 @@ async def test_a_newcomer_that_belongs_here_after_all_is_let_in(monkeypatch: pyt
             assert b"b 127.0.0.1" in await read(stream, b"False")
 
 
+async def test_a_newcomer_of_a_partition_that_nobody_has_yet_is_carried_to_the_first_owner(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An engine that has just started grants nothing for the length of a lease, while newcomers come to all servers."""
+    async with nodes() as service:
+        tenure, node = service.owning("b").tenure, service.local("a").topics.interest.node
+        answers = iter(["", "", node])
+        monkeypatch.setattr(tenure, "holder_of", lambda partition: "")
+
+        async def look_again(partition: int) -> str:
+            await trio.lowlevel.checkpoint()
+            return next(answers)
+
+        monkeypatch.setattr(tenure, "look_again", look_again)
+        async with service.raw("b") as stream:
+            assert b"a 127.0.0.1" in await read(stream, b"False")
+
+
+async def test_a_newcomer_of_a_partition_that_nobody_takes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with nodes() as service:
+        tenure = service.owning("b").tenure
+        monkeypatch.setattr(tenure, "holder_of", lambda partition: "")
+        monkeypatch.setattr(splice, "PATIENCE", 0.05)
+
+        async def look_again(partition: int) -> str:
+            await trio.lowlevel.checkpoint()
+            return ""
+
+        monkeypatch.setattr(tenure, "look_again", look_again)
+        async with service.raw("b") as stream:
+            answer = await read(stream, b"never")
+        assert b" 503 " in answer
+        assert b"its owner does not answer" in answer
+
+
 async def test_a_newcomer_that_waits_for_the_engine_is_not_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     async with nodes() as service:
         owning, node = service.local("b").owning, service.local("a").topics.interest.node

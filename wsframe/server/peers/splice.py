@@ -5,8 +5,8 @@ trusted proxy, the answer names the owner, and the proxy asks there (nginx: ``X-
 server that has accepted the newcomer dials the peer port of the owner (``peer_port``), which answers whether it has the
 partition before it gets a byte of the client. If not, this server asks the engine once for the present owner; a second
 refusal is a 503. An owner that leaves the partition after it has accepted ends without an answer, and the present owner
-gets the same request. While a partition is given to another server, newcomers wait here for its next owner. From then
-on a pump carries the connection.
+gets the same request. While nobody has a partition, or it is given to another server, newcomers wait here for its next
+owner. From then on a pump carries the connection.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ WITHIN: Final = 3.0
 handshake is enough."""
 PATIENCE: Final = 0.9
 """Share of the time for the handshake, after which it is too late for the answer of an owner."""
+AGAIN: Final = 0.1
+"""Seconds between two looks for the first owner of a partition."""
 LOOK: Final = 1.0
 """Seconds between two looks whether the owners of the connections have changed."""
 SHARE: Final = 0.2
@@ -249,9 +251,16 @@ class Splices:
         if not node:
             with trio.move_on_after(inf if patient else WITHIN) as looking:
                 node = await self._tenure.look_again(partition)
+                while patient and not node and self._is_awaited():  # nobody has it yet
+                    await trio.sleep(AGAIN)
+                    node = await self._tenure.look_again(partition)
             if looking.cancelled_caught:
                 raise retry_later("its owner is not known")
         return "" if node == self._node or peer_address(node) is None else node
+
+    def _is_awaited(self) -> bool:
+        """Return whether a partition that nobody has can find an owner soon."""
+        return self._tenure.reachable and not self._tenure.denied and not self._tenure.leaving
 
     async def _dial(self, node: str, partition: int, facts: ClientFacts, *, patient: bool) -> Transport | None:
         """Connect to an owner; return None if it does not have the partition, or cannot be reached.
