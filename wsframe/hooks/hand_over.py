@@ -132,7 +132,12 @@ class Gate:
         self._reached, self._open = trio.Event(), trio.Event()
         self._work: Callable[[], Awaitable[None]] | None = None
         self._worked = trio.Event()
-        listener.hand_over_steps.put_errand(Errand(self._stand, self._reached.set))
+        listener.hand_over_steps.put_errand(Errand(self._stand, self._drop))
+
+    def _drop(self) -> None:
+        """Let those that wait go on: the life has ended before its hooks got here."""
+        self._reached.set()
+        self._worked.set()
 
     async def _stand(self) -> None:
         self._reached.set()
@@ -142,7 +147,7 @@ class Gate:
             self._worked.set()
 
     async def work(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Let the hooks go on, and wait until some work has been done first."""
+        """Let the hooks go on, and wait until some work has been done first, or the life has ended."""
         self._work = work
         self._open.set()
         await self._worked.wait()

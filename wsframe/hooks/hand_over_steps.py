@@ -48,8 +48,11 @@ class HandOverSteps:
         self._hooks.received_before += received
 
     def put_errand(self, errand: Errand) -> None:
-        """Have work done in the task that calls hooks, while no hook waits."""
-        self._mailbox.put(None, errand)
+        """Have work done in the task that calls hooks, while no hook waits; drop it if that task has ended."""
+        if self._posts.over:
+            errand.dropped()
+        else:
+            self._mailbox.put(None, errand)
 
     async def ask(self, hook: str, seconds: float, *args: object) -> object:
         """Call a hook without a client in an errand, and return its answer; see :meth:`HookCaller.ask`."""

@@ -107,6 +107,11 @@ class Posts:
         self.leaving: bool = False
         """Whether the resource goes to another process: then posts and calls are refused."""
 
+    @property
+    def over(self) -> bool:
+        """Whether no more hooks are called."""
+        return self._over.happened
+
     def post(self, message: object) -> bool:
         """Queue a message for ``received_custom``; return whether it was queued."""
         check_thread()
