@@ -38,9 +38,9 @@ async def wsframe_server() -> AsyncIterator[ServerFactory]:
 @pytest.fixture(autouse=True)
 def _wsframe_global_registry() -> Iterator[None]:
     """Restore the global registry after each test; empty it if only the test imported wsframe."""
-    module = sys.modules.get("wsframe.resources.registry")
+    module = sys.modules.get("wsframe.resources.routing.registry")
     before = None if module is None else module.global_registry.snapshot()
     yield
-    module = sys.modules.get("wsframe.resources.registry")
+    module = sys.modules.get("wsframe.resources.routing.registry")
     if module is not None:
         module.global_registry.restore(module.Registry().snapshot() if before is None else before)

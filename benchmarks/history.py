@@ -22,9 +22,9 @@ from tests.backplane.redis_server import RedisServer, redis_server
 from wsframe.backplane import History, MemoryBackplane, MemoryHub
 from wsframe.backplane.presence import Member
 from wsframe.backplane.redis.backplane import RedisBackplane
-from wsframe.resources.publication import Publication
-from wsframe.resources.topic import Receiver
-from wsframe.resources.topics import Topics
+from wsframe.resources.topics.publication import Publication
+from wsframe.resources.topics.topic import Receiver
+from wsframe.resources.topics.topics import Topics
 
 PAYLOAD = "x" * 256
 BATCH = 500

@@ -29,7 +29,7 @@ import wsframe.testing
 from tests.documents import ROOT, CodeBlock, code_blocks
 from wsframe.cli import make_parser
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
-from wsframe.resources.registry import global_registry
+from wsframe.resources.routing.registry import global_registry
 from wsframe.server.options import made_options
 from wsframe.testing.fixtures import client_factory, server_factory
 

@@ -28,9 +28,9 @@ ELSEWHERE = {
     "backplane/redis/connection": "backplane/redis/test_link.py",
     "connection/handover": "connection/test_reactor.py",
     "protocol/encoder": "protocol/test_deflate.py",
-    "resources/life": "resources/test_topics.py",
+    "resources/life": "resources/topics/test_topics.py",
     # Methods that only call those of another module.
-    "resources/topic_hooks": "resources/test_topics.py",
+    "resources/topic_hooks": "resources/topics/test_topics.py",
 }
 """Modules with nothing of their own to test."""
 

@@ -76,7 +76,6 @@ if typing.TYPE_CHECKING:
     from wsframe.resources.client import Client as Client
     from wsframe.resources.clients import Clients as Clients
     from wsframe.resources.decorator import resource as resource
-    from wsframe.resources.factories import Dispatcher as Dispatcher
     from wsframe.resources.functions import ClientFunction as ClientFunction
     from wsframe.resources.functions import ErrorFunction as ErrorFunction
     from wsframe.resources.functions import FunctionResource as FunctionResource
@@ -85,26 +84,27 @@ if typing.TYPE_CHECKING:
     from wsframe.resources.functions import define_resource as define_resource
     from wsframe.resources.json_resource import JSONResource as JSONResource
     from wsframe.resources.ownership import Ownership as Ownership
-    from wsframe.resources.publication import Publication as Publication
-    from wsframe.resources.publisher import Publisher as Publisher
-    from wsframe.resources.publisher import open_backplane as open_backplane
-    from wsframe.resources.recovery import Recovery as Recovery
-    from wsframe.resources.registry import Registry as Registry
-    from wsframe.resources.registry import find_global_resource as find_global_resource
-    from wsframe.resources.registry import register_global_dispatcher as register_global_dispatcher
-    from wsframe.resources.registry import register_global_factory as register_global_factory
-    from wsframe.resources.registry import register_global_resource as register_global_resource
-    from wsframe.resources.registry import register_global_route as register_global_route
-    from wsframe.resources.registry import unregister_global_dispatcher as unregister_global_dispatcher
-    from wsframe.resources.registry import unregister_global_resource as unregister_global_resource
-    from wsframe.resources.registry import unregister_global_route as unregister_global_route
     from wsframe.resources.resource import Resource as Resource
+    from wsframe.resources.routing.factories import Dispatcher as Dispatcher
+    from wsframe.resources.routing.registry import Registry as Registry
+    from wsframe.resources.routing.registry import find_global_resource as find_global_resource
+    from wsframe.resources.routing.registry import register_global_dispatcher as register_global_dispatcher
+    from wsframe.resources.routing.registry import register_global_factory as register_global_factory
+    from wsframe.resources.routing.registry import register_global_resource as register_global_resource
+    from wsframe.resources.routing.registry import register_global_route as register_global_route
+    from wsframe.resources.routing.registry import unregister_global_dispatcher as unregister_global_dispatcher
+    from wsframe.resources.routing.registry import unregister_global_resource as unregister_global_resource
+    from wsframe.resources.routing.registry import unregister_global_route as unregister_global_route
     from wsframe.resources.server import Distribution as Distribution
     from wsframe.resources.server import ResourceStatistics as ResourceStatistics
     from wsframe.resources.server import Server as Server
     from wsframe.resources.server import ServerStatistics as ServerStatistics
     from wsframe.resources.server import ServiceStatistics as ServiceStatistics
     from wsframe.resources.server import WorkerStatistics as WorkerStatistics
+    from wsframe.resources.topics.publication import Publication as Publication
+    from wsframe.resources.topics.publisher import Publisher as Publisher
+    from wsframe.resources.topics.publisher import open_backplane as open_backplane
+    from wsframe.resources.topics.recovery import Recovery as Recovery
     from wsframe.server.cluster import Cluster as Cluster
     from wsframe.server.handlers import run_handlers as run_handlers
     from wsframe.server.handlers import serve_handlers as serve_handlers
@@ -148,16 +148,16 @@ else:
         "resources.client": "Client",
         "resources.clients": "Clients",
         "resources.decorator": "resource",
-        "resources.factories": "Dispatcher",
+        "resources.routing.factories": "Dispatcher",
         "resources.functions": (
             "ClientFunction ErrorFunction FunctionResource MessageFunction RequestVerifier define_resource"
         ),
         "resources.json_resource": "JSONResource",
         "resources.ownership": "Ownership",
-        "resources.publication": "Publication",
-        "resources.publisher": "Publisher open_backplane",
-        "resources.recovery": "Recovery",
-        "resources.registry": (
+        "resources.topics.publication": "Publication",
+        "resources.topics.publisher": "Publisher open_backplane",
+        "resources.topics.recovery": "Recovery",
+        "resources.routing.registry": (
             "Registry find_global_resource register_global_dispatcher register_global_factory "
             "register_global_resource register_global_route unregister_global_dispatcher "
             "unregister_global_resource unregister_global_route"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsframe.backplane.presence import HEARTBEAT, HOLD, LINGER, SILENCE, Member, Roll
-from wsframe.resources.presences import TICK
+from wsframe.resources.topics.presences import TICK
 
 
 class Net:

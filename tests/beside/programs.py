@@ -6,7 +6,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from wsframe.resources.registry import global_registry
+from wsframe.resources.routing.registry import global_registry
 
 __all__ = ["FOLDER", "load"]
 

@@ -15,8 +15,8 @@ from wsframe.backplane.interface import Position
 from wsframe.centrifuge import CentrifugeOptions, CentrifugeResource, Connected, Subscribed, handling
 from wsframe.centrifuge.feed import epoch_text, position_of
 from wsframe.centrifuge.session import topic_of
-from wsframe.resources.publication import LONGEST_TOPIC
-from wsframe.resources.recovery import Histories
+from wsframe.resources.topics.publication import LONGEST_TOPIC
+from wsframe.resources.topics.recovery import Histories
 from wsframe.testing import open_kit
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import TARGET
-from wsframe.resources.registry import global_registry
+from wsframe.resources.routing.registry import global_registry
 
 REGISTERING = """import trio
 import wsframe

@@ -16,7 +16,7 @@ UNUSED = [
     "wsframe.browser", "wsframe.centrifuge", "wsframe.hixie76", "wsframe.outgoing", "wsframe.pages", "wsframe.testing",
     "wsframe.backplane.postgres.backplane", "wsframe.backplane.redis.backplane", "wsframe.backplane.engines.supervised",
     "wsframe.backplane.relay_process", "wsframe.resources.asyncapi", "wsframe.resources.functions",
-    "wsframe.resources.json_resource", "wsframe.resources.publisher", "wsframe.server.monitoring.prometheus",
+    "wsframe.resources.json_resource", "wsframe.resources.topics.publisher", "wsframe.server.monitoring.prometheus",
     # The supervisor's side.
     "wsframe.cli.reload", "wsframe.workers.child", "wsframe.workers.inherited", "wsframe.workers.relay_keeper",
     "wsframe.workers.renewal", "wsframe.workers.supervisor",

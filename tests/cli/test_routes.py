@@ -21,7 +21,7 @@ from wsframe import (
 from wsframe.cli.routes import options_of, routes_of
 from wsframe.http.origins import any_origin, origin_exact, origin_prefix, same_origin
 from wsframe.http.request import Request
-from wsframe.resources.factories import written_name
+from wsframe.resources.routing.factories import written_name
 from wsframe.workers.partitions import partition_of, slot_of
 
 

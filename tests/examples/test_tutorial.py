@@ -24,7 +24,7 @@ from tests.documents import ROOT
 from tests.examples.pages import Page, keep_picture, open_page
 from tests.examples.running import program_running
 from tests.patience import PATIENCE
-from wsframe.resources.registry import global_registry
+from wsframe.resources.routing.registry import global_registry
 
 STEPS = ROOT / "docs/steps"
 PAGES = [ROOT / "docs/index.rst", *ROOT.glob("docs/tutorial/*.rst")]

@@ -7,8 +7,8 @@ import wsframe
 from tests.recorder import Echo, Recorder
 from tests.wire import close, connected, frame, head, serving, stream_to, text
 from wsframe.hooks.accounts import MOST_PATHS, Accounts
-from wsframe.resources.registry import Registry
-from wsframe.resources.routing_table import Registration
+from wsframe.resources.routing.registry import Registry
+from wsframe.resources.routing.routing_table import Registration
 from wsframe.server.monitoring.figures import total
 
 

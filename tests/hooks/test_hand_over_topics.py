@@ -16,7 +16,7 @@ from tests.wire import connected, text, until
 from wsframe import Member
 from wsframe.backplane import History
 from wsframe.backplane.memory import MemoryHub
-from wsframe.resources.topic import Topic
+from wsframe.resources.topics.topic import Topic
 
 
 class Subscriber(Goer):

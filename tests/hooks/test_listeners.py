@@ -14,7 +14,7 @@ from wsframe.connection.flusher import Flusher
 from wsframe.hooks.listener import Listener, Surroundings
 from wsframe.hooks.listeners import Roster
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
-from wsframe.resources.registry import Registry, global_registry
+from wsframe.resources.routing.registry import Registry, global_registry
 from wsframe.user_code.protected_nursery import ProtectedNursery
 
 

@@ -14,7 +14,7 @@ import wsframe
 from wsframe import Client, Registry, Resource
 from wsframe.backplane import History, Position
 from wsframe.backplane.hub import TopicHistory
-from wsframe.resources.publication import unwrap_publication
+from wsframe.resources.topics.publication import unwrap_publication
 from wsframe.testing import Cluster, MemoryClient, open_cluster
 
 SEEDS = range(max(1, int(os.environ.get("WSFRAME_SIMULATION_SEEDS", "50")) // 25))

@@ -14,8 +14,8 @@ from tests.requirements import require_package
 from tests.wire import until
 from wsframe.backplane import History, Position
 from wsframe.backplane.redis.backplane import RedisBackplane
-from wsframe.resources.publication import Publication
-from wsframe.resources.topic import Receiver
+from wsframe.resources.topics.publication import Publication
+from wsframe.resources.topics.topic import Receiver
 from wsframe.testing import Kit, open_kit
 
 KEEP = History(messages=1_000)

@@ -23,7 +23,7 @@ from wsframe.backplane import Backplane, presence
 from wsframe.backplane.postgres.backplane import PostgresBackplane
 from wsframe.backplane.redis.backplane import RedisBackplane
 from wsframe.backplane.relay.backplane import RelayBackplane
-from wsframe.resources.presences import Presences
+from wsframe.resources.topics.presences import Presences
 from wsframe.testing import Kit, open_kit
 
 TOPIC = "room"

@@ -10,7 +10,7 @@ from trio.testing import wait_all_tasks_blocked
 
 import wsframe
 from wsframe.backplane import History, MemoryBackplane, MemoryHub, Position
-from wsframe.resources.topics import Topics
+from wsframe.resources.topics.topics import Topics
 from wsframe.testing import Kit, open_kit
 
 

@@ -11,7 +11,7 @@ import pytest
 import wsframe
 from tests.wire import connected, serving, text
 from wsframe import Client, Registry, Resource
-from wsframe.resources.registry import global_registry
+from wsframe.resources.routing.registry import global_registry
 
 
 @pytest.fixture(autouse=True)

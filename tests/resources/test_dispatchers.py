@@ -10,7 +10,7 @@ import wsframe
 from tests.rooms import BOUND, Room, Rooms, opened, resources_gone
 from tests.wire import connected, status
 from wsframe import Registry, Request, Resource
-from wsframe.resources.registry import global_registry
+from wsframe.resources.routing.registry import global_registry
 
 
 def by_language(request: Request) -> Resource | None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from wsframe.resources.interest import Interest
-from wsframe.resources.presences import Presences
-from wsframe.resources.recovery import Histories
 from wsframe.resources.resource import Resource
 from wsframe.resources.server import Server, ServerInternals, ServerStatistics, ServiceStatistics
+from wsframe.resources.topics.interest import Interest
+from wsframe.resources.topics.presences import Presences
+from wsframe.resources.topics.recovery import Histories
 
 
 class Elsewhere:

@@ -14,7 +14,7 @@ from tests.recorder import Functions
 from tests.wire import BOUND, connected, status, stream_to, text
 from wsframe import FunctionResource, Request, Response
 from wsframe.resources import functions
-from wsframe.resources.registry import global_registry
+from wsframe.resources.routing.registry import global_registry
 from wsframe.server.handlers import HandlerKeywords
 
 

@@ -90,7 +90,7 @@ def test_global_registry_is_put_back_around_each_test(pytester: pytest.Pytester)
         def test_b():
             import wsframe
             assert wsframe.find_global_resource("/a") is wsframe.find_global_resource("/b/c") is None
-            from wsframe.resources.registry import global_registry
+            from wsframe.resources.routing.registry import global_registry
             assert len(global_registry) == 0
         """,
         test_b_imported_before="""

@@ -17,7 +17,7 @@ from wsframe.centrifuge.session import Channel, Session, SessionDeadline, Sessio
 from wsframe.centrifuge.subscription import Subscription, SubscriptionEvent, SubscriptionState
 from wsframe.exceptions import ResourceEnded
 from wsframe.resources.client import Client
-from wsframe.resources.topics import Topics
+from wsframe.resources.topics.topics import Topics
 from wsframe.user_code.errors import failed
 
 if TYPE_CHECKING:

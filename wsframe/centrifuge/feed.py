@@ -16,9 +16,9 @@ from wsframe.log import Log, log_for, quoted
 from wsframe.protocol.frames import TEXT
 from wsframe.protocol.payload import encode
 from wsframe.resources.broadcast import broadcast_text
-from wsframe.resources.publication import Publication, wrap_publication
-from wsframe.resources.topic import Receiver
-from wsframe.resources.topics import Topics
+from wsframe.resources.topics.publication import Publication, wrap_publication
+from wsframe.resources.topics.topic import Receiver
+from wsframe.resources.topics.topics import Topics
 
 __all__ = ["Beginning", "Feed"]
 

@@ -10,7 +10,7 @@ from wsframe.centrifuge.replies import as_json, members, push
 from wsframe.centrifuge.session import Channel, Session, topic_of
 from wsframe.centrifuge.subscription import Subscription
 from wsframe.resources.broadcast import broadcast_text
-from wsframe.resources.topics import Topics
+from wsframe.resources.topics.topics import Topics
 
 __all__ = ["Presence"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from wsframe.cli.arguments import add_parser
 from wsframe.cli.target import TARGET_HELP, load_target
 from wsframe.resources import asyncapi
-from wsframe.resources.registry import served_with
+from wsframe.resources.routing.registry import served_with
 
 if TYPE_CHECKING:
     from wsframe.cli.arguments import Commands

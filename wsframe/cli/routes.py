@@ -15,10 +15,10 @@ from wsframe.http.any_worker import workers_of
 from wsframe.http.responses import HttpHandler
 from wsframe.limits import INHERIT
 from wsframe.protocol.deflate import Deflate
-from wsframe.resources.factories import Factory, written_name
-from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.resource import Resource
-from wsframe.resources.routing_table import Registration
+from wsframe.resources.routing.factories import Factory, written_name
+from wsframe.resources.routing.registry import Registry, served_with
+from wsframe.resources.routing.routing_table import Registration
 from wsframe.server.service.service import worker_count
 from wsframe.workers.partitions import partition_of, slot_of
 

@@ -29,7 +29,7 @@ from wsframe.http.hostnames import host_names
 from wsframe.log import Log, log_for
 from wsframe.net.poller import PollerName
 from wsframe.net.trusted_proxies import TrustedProxies
-from wsframe.resources.registry import Registry
+from wsframe.resources.routing.registry import Registry
 from wsframe.resources.server import Server
 from wsframe.server.describe import describe
 from wsframe.server.logs.json_stderr import json_stderr, writes_json

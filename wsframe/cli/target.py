@@ -12,8 +12,8 @@ from types import ModuleType
 
 from wsframe.cli.errors import Mistake
 from wsframe.http.responses import HttpHandler
-from wsframe.resources.registry import Registry, global_registry
 from wsframe.resources.resource import Resource
+from wsframe.resources.routing.registry import Registry, global_registry
 from wsframe.server.check_options import imported
 from wsframe.server.describe import describe
 

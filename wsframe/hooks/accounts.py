@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from wsframe.connection.account import OTHER, Account
-from wsframe.resources.factories import Factory
 from wsframe.resources.resource import Resource
-from wsframe.resources.routing_table import RoutingTable
+from wsframe.resources.routing.factories import Factory
+from wsframe.resources.routing.routing_table import RoutingTable
 
 __all__ = ["Accounts"]
 

@@ -62,7 +62,7 @@ from wsframe.protocol.closing import ClosingEvent
 from wsframe.protocol.events import Ended, PongReceived
 from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource
-from wsframe.resources.topics import Topics
+from wsframe.resources.topics.topics import Topics
 from wsframe.user_code.errors import LEFT_OPEN, Nesting, contain, failed, nested
 from wsframe.user_code.program import is_a
 

@@ -45,7 +45,7 @@ from wsframe.resources.check_message import check_of
 from wsframe.resources.client import Client
 from wsframe.resources.ownership import Ownership
 from wsframe.resources.resource import Resource
-from wsframe.resources.topics import Topics
+from wsframe.resources.topics.topics import Topics
 from wsframe.user_code.errors import Nesting, contain, failed
 from wsframe.user_code.protected_nursery import ProtectedNursery
 

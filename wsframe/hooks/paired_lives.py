@@ -7,8 +7,8 @@ from wsframe.hooks.listeners import Roster
 from wsframe.http.request import Request
 from wsframe.http.responses import refusing
 from wsframe.log import quoted
-from wsframe.resources.factories import Factory
 from wsframe.resources.resource import Resource
+from wsframe.resources.routing.factories import Factory
 
 __all__ = ["Address", "address_of", "join_at"]
 

@@ -35,8 +35,8 @@ from wsframe.log import Log, log_for
 from wsframe.net.sockets import Endpoint
 from wsframe.protocol.closing import Phase
 from wsframe.resources.client import Client
-from wsframe.resources.publication import OWN, Publication
-from wsframe.resources.recovery import Resumption
+from wsframe.resources.topics.publication import OWN, Publication
+from wsframe.resources.topics.recovery import Resumption
 from wsframe.user_code.errors import call_plain, contain, failed
 from wsframe.user_code.protected_nursery import ProtectedNursery
 

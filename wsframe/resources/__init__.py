@@ -8,17 +8,12 @@ Read in this order:
 * ``accept``: the answer of ``accept_client`` that lets a client in.
 * ``client``: one connected peer. ``client_tasks``: its tasks. ``clients``: the clients of a resource.
   ``broadcast``: one message to many clients.
-* ``publisher``: publishing from a program that serves nothing.
-* ``topics``: messages for subscribers, on this server and on others. ``publication``: one message.
-  ``topic``: one topic, in order. ``interest``: the topics that this server wants. ``recovery``: their history.
-  ``presences``: their members.
-  ``everywhere``: broadcasts to the clients of all workers.
-  ``topic_hooks``: the part of a resource that has to do with them.
+* ``topics``, a room: messages for subscribers, on this server and on others.
+  ``everywhere``: broadcasts to the clients of all workers. ``topic_hooks``: the part of a resource that has to do with
+  topics.
 * ``life``: one life of a resource, as the resource sees it; ``ownership``: the right by which it acts.
 * ``server``: the handle on the running server, without the machine behind it.
-* ``registry``, ``routing_table``, ``path_table``, ``factories``: which resource answers a path; ``http_routes``:
-  which handler of plain HTTP. ``watchers``: the servers that follow a registry. ``registries``: all registries of
-  one server. ``worker_of_path``: the worker in which the resource of a path lives.
+* ``routing``, a room: which resource answers a path.
 * ``decorator``: registers a class. ``functions``: resources from functions. ``json_resource``: typed JSON messages.
   ``asyncapi`` describes resources in a document.
 * ``check_hooks``, ``check_attributes``: mistakes in a subclass, found when the class is made.

@@ -13,10 +13,10 @@ from inspect import cleandoc, isroutine, signature, unwrap
 from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, NamedTuple, TypeAlias, Union, get_args, get_origin, get_type_hints
 
-from wsframe.resources.factories import Factory, written_name
 from wsframe.resources.json_resource import JSONResource, schema_of_object
-from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
+from wsframe.resources.routing.factories import Factory, written_name
+from wsframe.resources.routing.registry import Registry
 
 __all__ = ["document"]
 

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from wsframe.http.origins import OriginValidator, same_origin
 from wsframe.resources.check_hooks import written
-from wsframe.resources.registry import Registry, global_registry
 from wsframe.resources.resource import Resource
+from wsframe.resources.routing.registry import Registry, global_registry
 
 __all__ = ["resource"]
 

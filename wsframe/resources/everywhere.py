@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from wsframe.protocol.frames import TEXT
 from wsframe.protocol.payload import BINARY_TYPES, BytesLike, bytes_of, encode
 from wsframe.resources.broadcast import Broadcast, BroadcastOptions, broadcast_binary, broadcast_text
-from wsframe.resources.publication import OWN, Key, check_key
+from wsframe.resources.topics.publication import OWN, Key, check_key
 
 if TYPE_CHECKING:
     from wsframe.resources.life import Life

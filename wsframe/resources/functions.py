@@ -14,8 +14,8 @@ from wsframe.resources.check_attributes import Ordering
 from wsframe.resources.check_hooks import check_takes, close_unawaited
 from wsframe.resources.client import Client
 from wsframe.resources.hints import add_hint
-from wsframe.resources.registry import Registry, global_registry
 from wsframe.resources.resource import HOOKS, Resource
+from wsframe.resources.routing.registry import Registry, global_registry
 from wsframe.workers.partitions import Scope
 
 __all__ = [

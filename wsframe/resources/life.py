@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from wsframe.resources.client import Client
 from wsframe.resources.ownership import Ownership
 from wsframe.resources.server import Server
-from wsframe.resources.topics import Topics
+from wsframe.resources.topics.topics import Topics
 
 if TYPE_CHECKING:
     from wsframe.resources.client import DataT

@@ -15,9 +15,9 @@ from wsframe.doorbell import check_trio
 from wsframe.limits import check_number
 from wsframe.protocol.close import check_close_code
 from wsframe.protocol.payload import BytesLike
-from wsframe.resources.presences import Presences
-from wsframe.resources.publication import Key, Publication, check_topic
-from wsframe.resources.recovery import Histories, Recovery
+from wsframe.resources.topics.presences import Presences
+from wsframe.resources.topics.publication import Key, Publication, check_topic
+from wsframe.resources.topics.recovery import Histories, Recovery
 
 if TYPE_CHECKING:
     from wsframe.resources.client import Client, Resource

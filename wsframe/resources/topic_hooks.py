@@ -10,8 +10,8 @@ from wsframe.log import Log, log_for, quoted
 from wsframe.protocol.payload import BytesLike
 from wsframe.resources.broadcast import Broadcast
 from wsframe.resources.own_tasks import OwnTasks
-from wsframe.resources.publication import check_topic
-from wsframe.resources.topics import PublishOptions
+from wsframe.resources.topics.publication import check_topic
+from wsframe.resources.topics.topics import PublishOptions
 
 if TYPE_CHECKING:
     from wsframe.resources.client import Client, DataT

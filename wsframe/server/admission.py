@@ -62,9 +62,9 @@ from wsframe.net.proxy_protocol import MalformedProxyHeader
 from wsframe.net.transport import FAREWELL
 from wsframe.net.trusted_proxies import TrustedProxies
 from wsframe.resources.accept import Accept
-from wsframe.resources.factories import Factory
-from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
+from wsframe.resources.routing.factories import Factory
+from wsframe.resources.routing.registry import Registry
 from wsframe.server.capacity import Places
 from wsframe.server.handover.unanswered import Unanswered, check_in_time
 from wsframe.server.newcomers.answering import Answering

@@ -18,9 +18,9 @@ from wsframe.http.hostnames import host_names
 from wsframe.http.request import VERSIONS
 from wsframe.net.certificate import Certificate
 from wsframe.resources.check_hooks import check_http_handler, check_plain, check_takes
-from wsframe.resources.factories import call_of
-from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
+from wsframe.resources.routing.factories import call_of
+from wsframe.resources.routing.registry import Registry
 from wsframe.server.logs.stderr_log import FORMATS, LEVELS
 from wsframe.server.sockets.addresses import parse_address
 

@@ -9,7 +9,7 @@ import trio
 
 from wsframe.http.origins import OriginValidator
 from wsframe.resources.functions import Functions, check_names, define_resource
-from wsframe.resources.registry import Registry
+from wsframe.resources.routing.registry import Registry
 from wsframe.resources.server import Server
 from wsframe.server.logs.stderr_log import LogFormat, LogLevel
 from wsframe.server.options import ServeKeywords, ServeOptions

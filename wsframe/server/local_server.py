@@ -48,13 +48,13 @@ from wsframe.hooks.tracing import made_tracing
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, filled
 from wsframe.log import Log, log_for, tell_left_out
 from wsframe.protocol.pool import ConnectionPool
-from wsframe.resources.presences import Presences
-from wsframe.resources.publication import Key
-from wsframe.resources.recovery import Histories
-from wsframe.resources.registry import Registry, served_with
 from wsframe.resources.resource import Resource
+from wsframe.resources.routing.registry import Registry, served_with
 from wsframe.resources.server import Server, ServerStatistics, ServiceStatistics, running_server
-from wsframe.resources.topics import Topics
+from wsframe.resources.topics.presences import Presences
+from wsframe.resources.topics.publication import Key
+from wsframe.resources.topics.recovery import Histories
+from wsframe.resources.topics.topics import Topics
 from wsframe.server.admission import Admission
 from wsframe.server.any_thread import Home, answered_to_any_thread, obeyed_from_any_thread
 from wsframe.server.capacity import Places

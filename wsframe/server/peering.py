@@ -12,8 +12,8 @@ import trio
 
 from wsframe.backplane.interface import Backplane
 from wsframe.net.peer_header import PeerGate
-from wsframe.resources.registry import Registry
-from wsframe.resources.topics import Topics
+from wsframe.resources.routing.registry import Registry
+from wsframe.resources.topics.topics import Topics
 from wsframe.server.admission import Admission
 from wsframe.server.cluster import Cluster, is_loopback, is_unspecified
 from wsframe.server.newcomers.newcomer import Newcomer

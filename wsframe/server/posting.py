@@ -13,9 +13,9 @@ from hashlib import blake2b
 from wsframe.connection.flusher import Flusher, flushing
 from wsframe.hooks.listeners import Roster
 from wsframe.log import Log, log_for, quoted
-from wsframe.resources.publication import OWN
 from wsframe.resources.resource import Resource
-from wsframe.resources.topics import Topics
+from wsframe.resources.topics.publication import OWN
+from wsframe.resources.topics.topics import Topics
 from wsframe.workers.partitions import EVERYWHERE, PARTITIONS
 from wsframe.workers.worker import Worker
 

@@ -23,7 +23,7 @@ from wsframe.limits import DEFAULT_TIMEOUTS, filled
 from wsframe.log import Log, log_for
 from wsframe.net.certificate import Certificate
 from wsframe.net.sockets import Manner, traits_of
-from wsframe.resources.registry import Registry, served_with
+from wsframe.resources.routing.registry import Registry, served_with
 from wsframe.resources.server import Server
 from wsframe.server.check_options import check_log, check_registry, check_started, refuse_while_imported
 from wsframe.server.local_server import LocalServer

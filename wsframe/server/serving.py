@@ -10,7 +10,7 @@ from typing import Unpack
 
 import trio
 
-from wsframe.resources.registry import Registry
+from wsframe.resources.routing.registry import Registry
 from wsframe.resources.server import Server
 from wsframe.server.check_options import check_registry, refuse_while_imported
 from wsframe.server.local_server import LocalServer

@@ -21,7 +21,7 @@ from wsframe.backplane.relay.backplane import RelayBackplane
 from wsframe.backplane.relay.stream import WriteTurn
 from wsframe.backplane.relay.worker import RelayWorker
 from wsframe.doorbell import check_trio
-from wsframe.resources.registry import Registry
+from wsframe.resources.routing.registry import Registry
 from wsframe.resources.server import Server
 from wsframe.server.options import ServeKeywords
 from wsframe.testing.client import MemoryClient

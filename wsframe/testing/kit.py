@@ -12,8 +12,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from wsframe.protocol.payload import bytes_of
-from wsframe.resources.registry import Registry
 from wsframe.resources.resource import Resource
+from wsframe.resources.routing.registry import Registry
 from wsframe.resources.server import Server
 from wsframe.server.options import ServeKeywords
 from wsframe.server.run import open_server

@@ -7,7 +7,7 @@ import wsframe
 from tests.recorder import Recorder
 from tests.wire import connected, frame, serving, text
 from wsframe.connection.memory_budget import MESSAGE_COST
-from wsframe.resources.registry import Registry
+from wsframe.resources.routing.registry import Registry
 
 
 class Apart(Recorder):

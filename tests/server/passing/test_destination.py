@@ -10,8 +10,8 @@ from wsframe.connection.memory_budget import Budget
 from wsframe.http.responses import HttpHandler
 from wsframe.net.proxy_protocol import encode_proxy_v2
 from wsframe.net.trusted_proxies import TrustedProxies
-from wsframe.resources.registries import Registries
-from wsframe.resources.worker_of_path import Whereabouts
+from wsframe.resources.routing.registries import Registries
+from wsframe.resources.routing.worker_of_path import Whereabouts
 from wsframe.server.newcomers.leavers import Lookout
 from wsframe.server.newcomers.plain_http import PlainHttp
 from wsframe.server.passing.destination import Signpost

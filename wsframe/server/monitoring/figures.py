@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from wsframe.connection.link import Link
     from wsframe.connection.reactor import Reactor
     from wsframe.hooks.listeners import Roster
-    from wsframe.resources.recovery import Histories
-    from wsframe.resources.topics import Topics
+    from wsframe.resources.topics.recovery import Histories
+    from wsframe.resources.topics.topics import Topics
     from wsframe.server.admission import Admission
     from wsframe.server.capacity import Places
     from wsframe.server.monitoring.watchdog import Watchdog

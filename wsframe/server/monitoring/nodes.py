@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from wsframe.log import Log, log_for
-from wsframe.resources.publication import OWN
 from wsframe.resources.server import Server
-from wsframe.resources.topics import Topics
+from wsframe.resources.topics.publication import OWN
+from wsframe.resources.topics.topics import Topics
 from wsframe.workers.worker import Worker
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from wsframe.hooks.listeners import Roster
-from wsframe.resources.topics import Topics
+from wsframe.resources.topics.topics import Topics
 from wsframe.server.capacity import Places
 from wsframe.server.ownership.owning import Owning
 from wsframe.workers.board import Row, SlotState

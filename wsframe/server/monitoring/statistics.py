@@ -10,7 +10,7 @@ from wsframe.connection.link import Link
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.listeners import Roster
 from wsframe.resources.client import Client
-from wsframe.resources.registry import Registry
+from wsframe.resources.routing.registry import Registry
 from wsframe.resources.server import ResourceStatistics
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from wsframe.http.paths import with_other_slashes
 from wsframe.http.request import Headers, Request
 from wsframe.http.responses import RETRY_AFTER, HttpHandler, Reject, Response, refusing
 from wsframe.log import quoted
-from wsframe.resources.factories import written_name
-from wsframe.resources.registry import Registry
+from wsframe.resources.routing.factories import written_name
+from wsframe.resources.routing.registry import Registry
 from wsframe.server.newcomers.decide import check_origin, handle
 from wsframe.server.newcomers.leavers import Lookout
 from wsframe.server.newcomers.newcomer import Gone, Newcomer

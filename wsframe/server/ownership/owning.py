@@ -10,9 +10,9 @@ from wsframe.backplane.interface import Backplane
 from wsframe.connection.reactor import Reactor
 from wsframe.hooks.holdings import Holdings
 from wsframe.hooks.listeners import Roster
-from wsframe.resources.registry import Registry
+from wsframe.resources.routing.registry import Registry
 from wsframe.resources.server import Server
-from wsframe.resources.topics import Topics
+from wsframe.resources.topics.topics import Topics
 from wsframe.server.cluster import Cluster
 from wsframe.server.drain import Drain
 from wsframe.server.ownership.giving import Giving

@@ -11,8 +11,8 @@ import trio
 
 from wsframe.doorbell import Doorbell
 from wsframe.log import Log, log_for
-from wsframe.resources.publication import OWN
-from wsframe.resources.topics import Topics
+from wsframe.resources.topics.publication import OWN
+from wsframe.resources.topics.topics import Topics
 from wsframe.server.ownership.neighbors import Neighbors, Report
 
 __all__ = ["Reports"]

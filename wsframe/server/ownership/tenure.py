@@ -27,7 +27,7 @@ from wsframe.hooks.holdings import Holdings
 from wsframe.http.responses import retry_later
 from wsframe.log import Log, log_for
 from wsframe.resources import ownership as seen
-from wsframe.resources.topics import Topics
+from wsframe.resources.topics.topics import Topics
 from wsframe.server.ownership.neighbors import Neighbors, Report, preferred
 from wsframe.server.ownership.reports import Reports
 from wsframe.server.posting import Posting

@@ -14,7 +14,7 @@ from wsframe.http.request import Request
 from wsframe.http.responses import Reject
 from wsframe.net.proxy_protocol import MOST_BYTES, MalformedProxyHeader, ProxyHeaderReader
 from wsframe.net.trusted_proxies import TrustedProxies
-from wsframe.resources.worker_of_path import Whereabouts
+from wsframe.resources.routing.worker_of_path import Whereabouts
 from wsframe.server.newcomers.newcomer import Newcomer
 from wsframe.server.newcomers.plain_http import PlainHttp
 from wsframe.server.sockets.listen import Bound

@@ -11,7 +11,7 @@ import trio
 from wsframe.digits import whole_number
 from wsframe.log import Log, log_for
 from wsframe.net.peer_header import key_of
-from wsframe.resources.publication import OWN
+from wsframe.resources.topics.publication import OWN
 
 __all__ = ["Keys", "Messages", "peer_address", "peer_name"]
 
