@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from tests.server.peer_servers import BOUND, nodes, read
+from wsframe.net.transport import Transport
 from wsframe.server.peers import dialing, splice
 
 
@@ -105,6 +106,42 @@ async def test_a_newcomer_of_a_partition_that_nobody_takes_is_refused(monkeypatc
             answer = await read(stream, b"never")
         assert b" 503 " in answer
         assert b"its owner does not answer" in answer
+
+
+async def test_a_newcomer_whose_owner_cannot_be_reached_waits_until_one_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that was killed has its leases for five more seconds."""
+    async with nodes() as service:
+        dialer = service.peering("b").splices.dialer
+        connect, failures = dialer._connect, iter(range(3))
+
+        async def failing(host: str, port: int) -> Transport:
+            await trio.lowlevel.checkpoint()
+            if next(failures, None) is not None:
+                raise ConnectionRefusedError
+            return await connect(host, port)
+
+        monkeypatch.setattr(dialer, "_connect", failing)
+        monkeypatch.setattr(splice, "REDIAL", (0.001, 0.002))
+        async with service.raw("b") as stream:
+            assert b"a 127.0.0.1" in await read(stream, b"False")
+
+
+async def test_one_that_counts_as_pending_does_not_wait_for_an_owner_out_of_reach(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(splice, "MOST_WAITING", 0)
+    async with nodes() as service:
+        dials: list[int] = []
+
+        async def failing(host: str, port: int) -> Transport:
+            dials.append(port)
+            await trio.lowlevel.checkpoint()
+            raise ConnectionRefusedError
+
+        monkeypatch.setattr(service.peering("b").splices.dialer, "_connect", failing)
+        async with service.raw("b") as stream:
+            assert b" 503 " in await read(stream, b"never")
+        assert len(dials) == 2
 
 
 async def test_a_newcomer_that_waits_for_the_engine_is_not_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:

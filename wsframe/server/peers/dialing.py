@@ -23,7 +23,7 @@ from wsframe.net.transport import Transport, transport_of
 from wsframe.server.peers.peer_port import BUFFER, BUSY, MINE, NOT_MINE, SILENCE
 from wsframe.server.peers.peers import Keys, peer_address
 
-__all__ = ["Dialer", "connected"]
+__all__ = ["Dialer", "OutOfReach", "connected"]
 
 MOST_DIALING: Final = 100
 """Newcomers that wait for the answer of one server, which can be cut off."""
@@ -33,6 +33,12 @@ WITHIN: Final = 3.0
 """Seconds for dialing an owner and its answer."""
 AGAIN: Final = 0.1, 0.4
 """Seconds until another question to a server that has no room; the two bounds of a random time."""
+UNREACHED: Final = b"unreached"
+"""In place of an answer: nobody listens there, or the machine is silent."""
+
+
+class OutOfReach(Exception):
+    """Raised where an owner cannot be connected to: it has died, perhaps, and its leases have an end."""
 
 
 class Dialer:
@@ -65,7 +71,7 @@ class Dialer:
     async def dial(
         self, node: str, partition: int, facts: ClientFacts, has: Callable[[], bool], *, patient: bool
     ) -> Transport | None:
-        """Connect to an owner; return None if it does not take the newcomer, or cannot be reached.
+        """Connect to an owner; return None if it does not take the newcomer, or is the owner no more.
 
         Args:
             node: The owner.
@@ -76,10 +82,13 @@ class Dialer:
 
         Raises:
             Reject: 503 if too many wait for this owner; 431 for a client certificate that is too large.
+            OutOfReach: If it cannot be connected to.
         """
         async with self._turn(node, patient=patient):
             while has():
                 answer, transport = await self._ask(node, partition, facts)
+                if answer == UNREACHED and has():
+                    raise OutOfReach
                 if answer != BUSY or not patient:
                     return transport
                 await trio.sleep(uniform(*AGAIN))
@@ -113,14 +122,19 @@ class Dialer:
             raise Reject(431, body="client certificate too large") from None
         transport = None
         try:
-            with trio.move_on_after(WITHIN), suppress(OSError, ValueError, trio.ClosedResourceError):
-                transport = await self._connect(*(peer_address(node) or ("", 0)))
+            with trio.move_on_after(WITHIN) as asking, suppress(OSError, ValueError, trio.ClosedResourceError):
+                try:
+                    transport = await self._connect(*(peer_address(node) or ("", 0)))
+                except ConnectionRefusedError:
+                    return UNREACHED, None
                 await transport.send_all(header)
                 answer = await transport.receive_some(1)
                 if answer == MINE:
                     found, transport = transport, None
                     return answer, found
                 return answer, None
+            if asking.cancelled_caught and transport is None:
+                return UNREACHED, None
         finally:
             if transport is not None:
                 transport.close()

@@ -5,8 +5,8 @@ trusted proxy, the answer names the owner, and the proxy asks there (nginx: ``X-
 server that has accepted the newcomer dials the peer port of the owner (``peer_port``), which answers whether it has the
 partition before it gets a byte of the client. If not, this server asks the engine once for the present owner; a second
 refusal is a 503. An owner that leaves the partition after it has accepted ends without an answer, and the present owner
-gets the same request. While nobody has a partition, or it is given to another server, newcomers wait here for its next
-owner. From then on a pump carries the connection.
+gets the same request. While nobody has a partition, it is given to another server, or its owner is out of reach,
+newcomers wait here for the next owner. From then on a pump carries the connection.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from math import inf
+from random import uniform
 from typing import Final
 
 import trio
@@ -33,7 +34,7 @@ from wsframe.server.ownership.tenure import Tenure
 from wsframe.server.passing.carried import Carried
 from wsframe.server.passing.destination import Signpost
 from wsframe.server.passing.forwarding import receive_head
-from wsframe.server.peers.dialing import Dialer
+from wsframe.server.peers.dialing import Dialer, OutOfReach
 from wsframe.server.peers.peers import Keys, peer_address
 from wsframe.workers.partitions import EVERYWHERE
 
@@ -50,6 +51,8 @@ WITHIN: Final = 3.0
 handshake is enough."""
 PATIENCE: Final = 0.9
 """Share of the time for the handshake, after which it is too late for the answer of an owner."""
+REDIAL: Final = 0.2, 0.8
+"""The bounds of the random seconds until an owner out of reach is dialed again, or the next one."""
 AGAIN: Final = 0.1
 """Seconds between two looks for the first owner of a partition."""
 LOOK: Final = 1.0
@@ -186,16 +189,27 @@ class Splices:
         self._signpost.check(newcomer)
         self._send_back(newcomer, facts.host, node)
         self._away += 1
-        for again in (False, True):
-            if again:  # the table is old, or the partition has left its owner in the meantime
-                node = await self._find(partition, patient=patient, again=True)
-                if self._is_here(partition):
-                    return False
-            transport = await self._dial(node, partition, facts, patient=patient) if node else None
+        refused = False
+        while True:
+            transport = None
+            try:
+                if node:
+                    transport = await self._dial(node, partition, facts, patient=patient)
+                out_of_reach = False
+            except OutOfReach:
+                out_of_reach = patient
             if transport is not None and await self._is_answered(newcomer, node, transport, early, patient=patient):
                 self._carry(newcomer, transport, partition, node)
                 return True
-        raise retry_later("its owner does not take it")
+            if out_of_reach:  # if it has died, another one has the partition within a lease and a second
+                await trio.sleep(uniform(*REDIAL))
+            elif refused:
+                raise retry_later("its owner does not take it")
+            refused = refused or not out_of_reach
+            # The table is old, or the partition has left its owner in the meantime.
+            node = await self._find(partition, patient=patient, again=True)
+            if self._is_here(partition):
+                return False
 
     async def _is_answered(
         self, newcomer: Newcomer, node: str, transport: Transport, early: bytes, *, patient: bool
@@ -263,10 +277,11 @@ class Splices:
         return self._tenure.reachable and not self._tenure.denied and not self._tenure.leaving
 
     async def _dial(self, node: str, partition: int, facts: ClientFacts, *, patient: bool) -> Transport | None:
-        """Connect to an owner; return None if it does not have the partition, or cannot be reached.
+        """Connect to an owner; return None if it does not have the partition.
 
         Raises:
             Reject: 503 if no more connections to it are possible, or too many newcomers wait for it.
+            OutOfReach: If it cannot be connected to.
         """
         if self._to[node] >= MOST_SPLICED or self._carried.full:
             self._complain(node)
