@@ -11,7 +11,7 @@ from tests.backplane.postgres_server import PostgresServer, postgres_server
 from tests.backplane.redis_server import RedisServer, redis_server
 from tests.patience import PATIENCE
 from tests.requirements import require_package
-from wsframe.backplane.engines import engine_session
+from wsframe.backplane.engines import session
 from wsframe.backplane.interface import Backplane
 from wsframe.backplane.postgres.backplane import PostgresBackplane
 from wsframe.backplane.redis.backplane import RedisBackplane
@@ -25,7 +25,7 @@ Engine: TypeAlias = tuple[RedisServer | PostgresServer, Callable[[], Backplane]]
 def _patient_kits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no backplane of a kit leave an engine that is only slow: it would lose messages for which a test waits."""
     if request.function.__module__ == PublishConformance.__module__:  # others have an engine that is away
-        monkeypatch.setattr(engine_session, "LOOKS", round(PATIENCE / engine_session.LOOK))
+        monkeypatch.setattr(session, "LOOKS", round(PATIENCE / session.LOOK))
 
 
 @pytest.fixture(scope="module")

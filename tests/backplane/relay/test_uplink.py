@@ -14,7 +14,7 @@ from tests.backplane.fake_engine import FakeEngine
 from tests.backplane.fake_engine import nodes as direct
 from tests.backplane.relays import relay
 from tests.patience import PATIENCE
-from wsframe.backplane.engines import engine_session
+from wsframe.backplane.engines import session
 from wsframe.backplane.engines.engine import BackplaneRefused
 from wsframe.backplane.engines.supervised import SupervisedBackplane
 from wsframe.backplane.interface import Backplane, History, Lease, Position
@@ -157,8 +157,8 @@ async def test_a_message_with_history_is_refused_while_the_engine_does_not_keep_
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would be lost in the relay, and its publisher would not know."""
-    monkeypatch.setattr(engine_session, "LOOKS", 1000)  # the engine is slow, and not away, however slow the machine is
-    monkeypatch.setattr(engine_session, "PUBLISHED_WITHIN", 100)
+    monkeypatch.setattr(session, "LOOKS", 1000)  # the engine is slow, and not away, however slow the machine is
+    monkeypatch.setattr(session, "PUBLISHED_WITHIN", 100)
     engine = FakeEngine()
     async with machine(tmp_path / "r", engine, "a", "b") as (a, b):
         await up(a, b)

@@ -11,8 +11,8 @@ import trio
 
 from wsframe.backplane.boottime import boottime
 from wsframe.backplane.engines.engine import BackplaneRefused, Engine, EngineLink, LinkLost
-from wsframe.backplane.engines.engine_session import EngineSession
 from wsframe.backplane.engines.publications import Publications
+from wsframe.backplane.engines.session import EngineSession
 from wsframe.backplane.interface import MARGIN, History, Kept, Lease, Position, Told
 from wsframe.backplane.queue import LIMIT
 from wsframe.doorbell import check_trio

@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, quote, urlencode
 import trio
 
 from wsframe.backplane.engines.engine import BackplaneRefused, EngineLink, Take
-from wsframe.backplane.engines.engine_url import ENCODED, one_line, split_url
 from wsframe.backplane.engines.supervised import SupervisedBackplane
+from wsframe.backplane.engines.url import ENCODED, one_line, split_url
 from wsframe.backplane.queue import LIMIT
 from wsframe.user_code.protected_nursery import ProtectedNursery
 

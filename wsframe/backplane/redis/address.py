@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
-from wsframe.backplane.engines.engine_url import ENCODED, split_url
+from wsframe.backplane.engines.url import ENCODED, split_url
 from wsframe.digits import whole_number
 from wsframe.log import quoted
 

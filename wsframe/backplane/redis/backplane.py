@@ -11,8 +11,8 @@ from typing import Literal
 import trio
 
 from wsframe.backplane.engines.engine import BackplaneRefused, EngineLink, Take
-from wsframe.backplane.engines.engine_url import one_line
 from wsframe.backplane.engines.supervised import SupervisedBackplane
+from wsframe.backplane.engines.url import one_line
 from wsframe.backplane.queue import LIMIT
 from wsframe.backplane.redis.address import RedisAddress, redis_address
 from wsframe.backplane.redis.connection import CONNECTED_WITHIN, Open

@@ -14,7 +14,7 @@ from tests.backplane.redis_server import RedisServer, redis_server
 from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.requirements import require_package
-from wsframe.backplane.engines import engine_session, supervised
+from wsframe.backplane.engines import session, supervised
 from wsframe.backplane.engines.engine import BackplaneRefused
 from wsframe.backplane.engines.supervised import SupervisedBackplane
 from wsframe.backplane.interface import History, Lease
@@ -29,7 +29,7 @@ FOREVER = 3600.0
 @pytest.fixture
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no connection end because this machine is slow."""
-    monkeypatch.setattr(engine_session, "LOOKS", round(PATIENCE / engine_session.LOOK))
+    monkeypatch.setattr(session, "LOOKS", round(PATIENCE / session.LOOK))
 
 
 @asynccontextmanager

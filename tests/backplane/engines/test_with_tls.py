@@ -22,7 +22,7 @@ from tests.certificates import write_certificate
 from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.requirements import require_package
-from wsframe.backplane.engines import engine_session
+from wsframe.backplane.engines import session
 from wsframe.backplane.engines.engine import BackplaneRefused
 from wsframe.backplane.interface import Backplane
 from wsframe.backplane.postgres.backplane import PostgresBackplane
@@ -55,8 +55,8 @@ class Secure(PublishConformance, HistoryConformance, LeaseConformance):
             self.server.ask("FLUSHALL")
         self.server.grant_leases_at_once()
         with pytest.MonkeyPatch.context() as patched:  # a machine that is busy makes no difference
-            patched.setattr(engine_session, "LOOKS", 10 * PATIENCE)
-            patched.setattr(engine_session, "PUBLISHED_WITHIN", PATIENCE)
+            patched.setattr(session, "LOOKS", 10 * PATIENCE)
+            patched.setattr(session, "PUBLISHED_WITHIN", PATIENCE)
             yield self.plane
 
     @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.requirements import require_package
 from wsframe.backplane.at_url import backplane_at
-from wsframe.backplane.engines.engine_url import split_url
+from wsframe.backplane.engines.url import split_url
 from wsframe.backplane.postgres.backplane import PostgresEngine
 from wsframe.backplane.redis.address import redis_address
 
