@@ -4,16 +4,18 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import trio
+import trustme
 from trio.testing import MockClock
 
 import wsframe
 from tests.hostile.place import Certificates, Place, Recorder, until
 from tests.wire import BINARY, TEXT, frame, upgrade
 from wsframe import Limits, Request
-from wsframe.net.tls import READ_AT_ONCE, TLSCodec
+from wsframe.net.tls import READ_AT_ONCE, TLSCodec, default_context
 
 Lines = Callable[[], list[str]]
 
@@ -327,3 +329,16 @@ def test_records_of_a_byte_are_read_in_small_pieces_and_large_ones_in_large_ones
                 counts.append(pair.codec.recv_into(buffer))
         assert max(counts) < 400 or size > 1
     assert max(counts) > 30_000
+
+
+def test_the_default_context_is_made_once_for_each_place_of_certificates(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = default_context()
+    assert default_context() is before
+    assert before.verify_mode is ssl.CERT_REQUIRED
+    assert before.check_hostname
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    assert default_context() is not before
+    assert len(default_context().get_ca_certs()) == 1

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import pytest
+
 from wsframe import Reject
-from wsframe.server.newcomers.answering import Answering
+from wsframe.server.newcomers.answering import Answering, Answers
 from wsframe.server.newcomers.newcomer import Newcomer
 
 
@@ -61,3 +63,19 @@ async def test_12_beyond_the_most_that_are_under_way_nobody_waits_for_a_peer() -
     answering, stand = Answering(0, lambda _: None), Stand()
     assert (await refused(answering, stand)).startswith(b"HTTP/1.1 404")
     assert stand.shut
+
+
+@pytest.mark.parametrize(
+    ("status", "label"), [(101, "101"), (404, "404"), (418, "418"), (444, "other"), (599, "other")]
+)
+def test_statuses_that_http_does_not_define_count_as_one(status: int, label: str) -> None:
+    answers = Answers()
+    answers.count(status)
+    answers.count(status, page=True)
+    assert (answers.handshakes, answers.pages) == ({label: 1}, {label: 1})
+
+
+def test_peers_that_left_count_among_the_handshakes() -> None:
+    answers = Answers()
+    answers.left()
+    assert (answers.handshakes, answers.pages) == ({"none": 1}, {})

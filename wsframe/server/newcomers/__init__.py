@@ -7,7 +7,7 @@ Read in this order:
 * ``decide`` asks user code about it; ``leavers`` notices when it has gone in the meantime.
 * ``greeting`` makes the 101.
 * ``plain_http`` finds the page for a request without a WebSocket.
-* ``answering``: a refusal or a page, and the end of the connection; ``answers``: how many of each status there were.
+* ``answering``: a refusal or a page, and the end of the connection; it counts the answers by status.
 
 Nothing in here knows other workers or other machines.
 """

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ssl
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from time import time
 
+from wsframe.connection.account import OTHER
 from wsframe.http import handshake
 from wsframe.http.responses import RETRY_AFTER, Reject, Response
 from wsframe.log import Log, log_for
-from wsframe.server.newcomers.answers import Answers
 from wsframe.server.newcomers.decide import internal_error, stopping
 from wsframe.server.newcomers.newcomer import Newcomer
 from wsframe.server.newcomers.plain_http import Share
@@ -23,6 +25,26 @@ logger: Log = log_for(__name__)
 # The kernel can hold this many bytes of an answer when no task waits for the peer to take it.
 SMALL = 16 * 1024
 PLAIN_ON_TLS = Reject(400, body="this port speaks https")
+NONE = "none"
+STATUSES = frozenset(HTTPStatus)
+
+
+class Answers:
+    """Counts of answers. Statuses that HTTP does not define count as one."""
+
+    def __init__(self) -> None:
+        self.handshakes: Counter[str] = Counter()
+        """Handshakes by status, and those of peers that left before they had one."""
+        self.pages: Counter[str] = Counter()
+        """Requests that did not ask for a WebSocket, by the status of the handler's answer."""
+
+    def count(self, status: int, *, page: bool = False) -> None:
+        """Count an answer to a handshake, or to a request for a page."""
+        (self.pages if page else self.handshakes)[str(status) if status in STATUSES else OTHER] += 1
+
+    def left(self) -> None:
+        """Count a peer that left before its answer."""
+        self.handshakes[NONE] += 1
 
 
 class Answering:
