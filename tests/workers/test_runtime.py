@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -208,4 +209,22 @@ def test_a_process_is_a_supervisor_while_it_has_both_locks(folder: str) -> None:
         assert is_supervisor(os.getpid()) is False  # as a worker, which has inherited one
     finally:
         os.close(lock)
-    assert is_supervisor(2**30) is None
+
+
+def test_a_process_that_cannot_be_looked_at_is_no_supervisor_if_a_hangup_would_end_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It can be of another user, or hide its memory as an agent with keys does."""
+
+    def denied(folder: str) -> list[str]:
+        raise PermissionError(folder)
+
+    monkeypatch.setattr(os, "listdir", denied)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        assert is_supervisor(os.getpid()) is False
+        signal.signal(signal.SIGHUP, lambda *_: None)
+        assert is_supervisor(os.getpid()) is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert is_supervisor(2**30) is False, "it is gone"

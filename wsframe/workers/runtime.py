@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
 import socket
 import stat
 import tempfile
@@ -146,7 +147,10 @@ def locked_supervisor(folder: str) -> int:
 
 
 def is_supervisor(pid: int) -> bool | None:
-    """Return whether a process is a supervisor: no other one has both locks open. None if the kernel does not tell."""
+    """Return whether a process is a supervisor: no other one has both locks open.
+
+    None if the kernel does not tell, of a process that SIGHUP would not end.
+    """
     folder = f"/proc/{pid}/fd"
     paths: list[str] = []
     try:
@@ -154,9 +158,18 @@ def is_supervisor(pid: int) -> bool | None:
             with suppress(FileNotFoundError):  # closed in the meantime
                 paths.append(os.readlink(os.path.join(folder, fd)).removesuffix(" (deleted)"))
     except OSError:
-        return None
+        return None if handles_hangup(pid) else False
     held = {os.path.dirname(path) for path in paths if os.path.basename(path) == SUPERVISOR}
     return any(os.path.join(one, WORKERS) in paths for one in held)
+
+
+def handles_hangup(pid: int) -> bool:
+    """Return whether a process has a handler of SIGHUP, which every user can see."""
+    with suppress(OSError), open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
+        for line in status:
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) & 1 << signal.SIGHUP - 1)
+    return False
 
 
 def make_private(folder: str) -> None:
