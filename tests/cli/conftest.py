@@ -24,6 +24,10 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "sibling.py").write_text("GREETING = 'hello'")
     (tmp_path / "running_target.py").write_text(REGISTERING + "wsframe.run(port=0)\n")
     (tmp_path / "opening_target.py").write_text(REGISTERING + "trio.run(wsframe.serve)\n")
+    (tmp_path / "local_target.py").write_text(
+        "import wsframe\nchats = wsframe.Registry()\nchats.register('/chat', wsframe.Resource())\n"
+    )
+    (tmp_path / "plain_target.py").write_text(REGISTERING)
     (tmp_path / "empty_target.py").write_text("import wsframe")
     (tmp_path / "syntax_target.py").write_text("def f(:\n")
     (tmp_path / "failing_target.py").write_text("x = 1\nraise LookupError('no\\nluck')")

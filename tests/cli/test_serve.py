@@ -116,7 +116,12 @@ MISTAKES = {
     "serve nowhere.at.all": "no module named 'nowhere'",
     "serve .relative": "'.relative' is not the name of a module",
     "serve nowhere.py": "file not found: nowhere.py",
-    "serve hello_target:nothing": "hello_target has no attribute 'nothing'",
+    "serve hello_target:nothing": "hello_target has no attribute 'nothing': the Registry is hello_target:registry",
+    "serve plain_target:nothing": "plain_target has no attribute 'nothing': "
+    "give plain_target alone for what it registers globally",
+    "serve local_target.py": "local_target.py registers no resource: call register_global_resource, "
+    "or name a Registry: local_target.py:chats",
+    "serve local_target:registry": "local_target has no attribute 'registry': the Registry is local_target:chats",
     "serve hello_target:hello": "hello_target:hello must be a wsframe.Registry, got Hello: "
     "register the resource in the module, and give the module alone, hello_target",
     "serve hello_target:empty": "hello_target:empty is empty: register a resource in it",
@@ -136,7 +141,8 @@ MISTAKES = {
     "routes running_target.py": "cannot import running_target.py: RuntimeError: running_target.py starts a server "
     "while the wsframe command imports it: put the call of run() below 'if __name__ == \"__main__\":' "
     "({folder}/running_target.py, line 5)",
-    "serve hello_target --http-handler nothing": "hello_target has no attribute 'nothing'",
+    "serve hello_target --http-handler nothing": "hello_target has no attribute 'nothing': "
+    "--http-handler names an async function of it",
     "serve hello_target --http-handler no_handler": "--http-handler: hello_target.no_handler must be an async function",
     "serve hello_target --unix socket --port 1": "give --unix, or --host and --port, not both",
     "serve hello_target --unix sibling.py": "cannot listen at sibling.py: Address already in use",

@@ -50,16 +50,27 @@ def load_target(target: str, *, debug: bool) -> tuple[ModuleType, Registry | Non
         raise Mistake(f"cannot import {name}: {describe(error)}") from None
     if not attribute:
         if not len(global_registry):
+            found = registry_in(module) or "NAME"
             raise Mistake(
-                f"{name} registers no resource: call register_global_resource, or name a Registry: {name}:NAME"
+                f"{name} registers no resource: call register_global_resource, or name a Registry: {name}:{found}"
             )
         return module, None
-    registry = find_attribute(module, attribute)
+    found = registry_in(module)
+    way_out = f"the Registry is {name}:{found}" if found else f"give {name} alone for what it registers globally"
+    registry = find_attribute(module, attribute, way_out)
     if not isinstance(registry, Registry):
         raise Mistake(f"{target} must be a wsframe.Registry, got {type(registry).__name__}{way_of(name, registry)}")
     if not len(registry):
         raise Mistake(f"{target} is empty: register a resource in it")
     return module, registry
+
+
+def registry_in(module: ModuleType) -> str:
+    """Return the name of the first registry of a module that is not empty; ``""`` if there is none."""
+    for name, value in vars(module).items():
+        if isinstance(value, Registry) and value is not global_registry and len(value):
+            return name
+    return ""
 
 
 def import_named(name: str) -> ModuleType:
@@ -96,15 +107,15 @@ def import_file(path: Path) -> ModuleType:
     return module
 
 
-def find_attribute(module: ModuleType, name: str) -> object:
+def find_attribute(module: ModuleType, name: str, way_out: str) -> object:
     try:
         return getattr(module, name)
     except AttributeError:
-        raise Mistake(f"{module.__name__} has no attribute {name!r}") from None
+        raise Mistake(f"{module.__name__} has no attribute {name!r}: {way_out}") from None
 
 
 def find_handler(module: ModuleType, name: str) -> HttpHandler:
-    handler = find_attribute(module, name)
+    handler = find_attribute(module, name, "--http-handler names an async function of it")
     if not iscoroutinefunction(handler):
         raise Mistake(f"--http-handler: {module.__name__}.{name} must be an async function")
     return handler
