@@ -48,6 +48,7 @@ async def test_the_words_are_those_that_python_uses() -> None:
 
 ONE_OR_ALL = "client.send_text(message) for one client, self.broadcast_text(message) for all"
 EXCLUDE = "self.broadcast_text(message, exclude=client); client.send_text(message) for one client"
+CODE_FIRST = "the code comes first: client.close(1000, 'reason'), client.reject(1008, 'reason')"
 CLOSE = "client.close(1008, 'reason')"
 
 
@@ -68,7 +69,7 @@ ELSEWHERE: list[tuple[Callable[[Any, Any], object], str]] = [
     (lambda resource, client: client.request.match_info, "request.path_params['x']"),
     (lambda resource, client: resource.send_text(client, "x"), ONE_OR_ALL),
     (lambda resource, client: resource.send_bytes(client, b"x"), ONE_OR_ALL),
-    (lambda resource, client: client.close("bye"), "client.close(1000, 'reason')"),
+    (lambda resource, client: client.reject("bye"), CODE_FIRST),
     (lambda resource, client: resource.subscribe("news"), "self.subscribe(client, topic)"),
     (lambda resource, client: resource.publish_text("hello"), "publish_text(topic, message)"),
     (

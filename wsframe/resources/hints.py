@@ -72,7 +72,11 @@ HINTS: list[tuple[type[Exception], str, str]] = [
         r"^a (text )?message must be .* not (dict|list)$",
         "client.send_json, broadcast_json; on a topic publish_text(topic, json.dumps(message))",
     ),
-    (TypeError, r"^a close code is an int, not str$", "client.close(1000, 'reason')"),
+    (
+        TypeError,
+        r"^a close code is an int, not str$",
+        "the code comes first: client.close(1000, 'reason'), client.reject(1008, 'reason')",
+    ),
     (TypeError, r"subscribe\(\) missing 1 required positional argument: 'topic'", "self.subscribe(client, topic)"),
     (TypeError, r"publish_\w+\(\) missing 1 required positional argument: 'message'", "publish_text(topic, message)"),
     (
