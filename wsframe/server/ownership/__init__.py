@@ -7,5 +7,16 @@ Read in this order:
 * ``giving`` gives them away.
 * ``neighbors``: the other servers; ``reports``: the messages between them.
 
+How they meet: resources are placed by path into 256 partitions, and the backplane grants one lease of each. A server
+acts for a partition while it holds the lease, by a clock that also runs while the process does not; ``Tenure`` is where
+it looks before it starts a life or takes a newcomer. A lease that is over ends the lives of its partition before
+anything that has waited goes on, so that no two servers act for the same path.
+
+The way of a partition: free, asked for (at once where a newcomer wants it, else after a moment in which the preferred
+server comes first), held, given away or lost. ``Giving`` moves partitions one at a time: it tells the others, has the
+newcomers wait, ends the lives (``handover.predecessor``) and releases the lease, so that the next owner can acquire it.
+Reports say about once a second which server has what. They save questions to the engine, and decide nothing: a report
+that is late, lost or wrong costs one more question.
+
 Nothing in here opens a connection: ``peers`` does.
 """
