@@ -44,6 +44,7 @@ async def test_a_restart_waits_for_a_worker_that_is_down_or_starts_and_further_o
 async def test_a_restart_does_not_wait_for_ever_for_a_worker_that_cannot_start(
     tmp_path: Path, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Its successor loads the newest code, so that the next restart is possible."""
     async with supervised(tmp_path, 2, patience=float("inf")) as service:
         old, dying = await service.workers.all_ready(2)
         dying.process.end(-9)
@@ -53,11 +54,14 @@ async def test_a_restart_does_not_wait_for_ever_for_a_worker_that_cannot_start(
         await renewal.done.wait()
         assert renewal.failure == "a worker is still down or starting; repeat it once all are ready"
         assert caplog.text.count(f"a restart is refused: {renewal.failure}") == 1
+        assert slow.process.signals == ["KILL"]
+        fixed = await service.workers.at(3)
         again = service.supervisor.restart()
         assert again is not renewal
-        slow.say("ready")
-        new = await service.workers.at(3)
-        await end(service, old, slow, new)
+        fixed.say("ready")
+        new = await service.workers.at(4)
+        assert (new.slot, fixed.process.signals) == (old.slot, [])
+        await end(service, old, fixed, new)
 
 
 async def test_a_restart_that_is_asked_for_during_another_one_follows_it(

@@ -15,7 +15,7 @@ predecessor has been reaped: the end of a socket says nothing, because a child p
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -175,6 +175,7 @@ class Supervisor:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(cancel_when, self._leaving, nursery.cancel_scope)
             while (following := self._next_renewal) is not None:
+                starting = [one for one in self._current.values() if not one.ready]
                 if not self._all_ready():
                     logger.info("a restart waits until all workers are ready")
                 with trio.move_on_after(READY_WITHIN + LONGEST_PAUSE):
@@ -185,6 +186,7 @@ class Supervisor:
                     await following.run()
                 else:
                     following.refuse(NOT_READY)
+                    start_again(starting)
             nursery.cancel_scope.cancel()
         if self._leaving.is_set() and self._next_renewal is not None:
             self._next_renewal.done.set()
@@ -387,3 +389,11 @@ async def cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
     """Cancel a scope at an event."""
     await event.wait()
     scope.cancel()
+
+
+def start_again(starting: Iterable[Child]) -> None:
+    """Have successors of workers start with the newest code: an import that hangs would have all restarts refused."""
+    for child in starting:
+        if not child.ready and not child.gone.is_set():
+            logger.error("%s was not ready in time for the restart: SIGKILL", child.name)
+            child.process.kill()
