@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -132,6 +133,23 @@ async def test_a_worker_that_cannot_listen_for_inquiries_serves_on(
             assert files(made) == before
     (line,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert line.startswith("this worker answers no inquiries: ")
+
+
+async def test_a_worker_answers_again_once_the_runtime_directory_that_was_removed_has_been_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor makes it, for its relay."""
+    monkeypatch.setattr("wsframe.server.monitoring.census.LOOK", 0.01)
+    with equipped(tmp_path, 1) as made, trio.fail_after(PATIENCE):
+        async with counted(made, 0):
+            shutil.rmtree(made.runtime.folder)
+            await trio.sleep(0.05)
+            made.mend()
+            while inquiries_at(made.runtime.folder, 0, 0) not in files(made):  # noqa: ASYNC110
+                await trio.sleep(0.01)
+            told = await service_snapshot(made.runtime.folder, made.board)
+            assert told["workers"][0]["statistics"]["clients"] == 1
+        assert files(made) == [made.runtime.path("relay")]
 
 
 async def test_a_worker_that_stands_still_is_named_without_numbers_in_time(

@@ -22,6 +22,7 @@ from wsframe.server.monitoring.nodes import REQUEST_NODES, nodes_of
 from wsframe.server.monitoring.snapshot import SLOWEST, snapshot, statistics_of, statistics_to_json, together
 from wsframe.server.ownership.owning import REQUEST_REBALANCE, rebalanced
 from wsframe.server.sockets.bind import bind_unix, unlink_own
+from wsframe.user_code.errors import only_leaf
 from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.board import Board
 from wsframe.workers.worker import Worker, inquiries_at
@@ -32,6 +33,8 @@ logger: Log = log_for(__name__)
 
 PATIENCE = 2.0
 """Seconds that a worker has for its answer."""
+LOOK = 1.0
+"""Seconds between two looks at the path of a socket, which a program that removes old files can take away."""
 
 PARTS = {"addresses", "slowest"}
 """The fields of a snapshot beside the statistics."""
@@ -53,11 +56,23 @@ async def answer_census(worker: Worker, server: Server) -> None:
             return rebalanced(server)
         return snapshot(server) if request == REQUEST else unknown(request)
 
+    path = inquiries_at(worker.folder, worker.slot, worker.generation)
     try:
-        with bound(inquiries_at(worker.folder, worker.slot, worker.generation)) as sock:
-            await answer_inquiries(sock, answer)
-    except OSError as error:
-        logger.error("this worker answers no inquiries: %s", error)
+        while True:
+            with bound(path) as sock:
+                async with ProtectedNursery() as nursery:
+                    nursery.start_soon(answer_inquiries, sock, answer)
+                    while not is_removed(path):  # noqa: ASYNC110
+                        await trio.sleep(LOOK)
+                    nursery.cancel()
+            logger.warning("%s has been removed, and is made again", path)
+    except* OSError as error:
+        logger.error("this worker answers no inquiries: %s", only_leaf(error))
+
+
+def is_removed(path: str) -> bool:
+    """Return whether a file has been removed, and there is a folder for another one, which the supervisor makes."""
+    return not os.path.exists(path) and os.path.isdir(os.path.dirname(path))
 
 
 @contextmanager
