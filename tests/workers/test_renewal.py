@@ -81,28 +81,6 @@ async def test_a_new_worker_that_cannot_start_stops_the_restart(
         await end(service, *old)
 
 
-async def test_a_new_program_that_exits_before_it_is_ready_stops_the_restart_and_not_the_service(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    """As sys.exit() in running() of a shared resource does, where a setting is missing."""
-    async with supervised(tmp_path, 2, patience=float("inf")) as service:
-        old, renewal = await restarting(service, 2)
-        new = await service.workers.at(2)
-        new.say("ending", code=1001, lame_duck=0.0)
-        new.process.end(5)
-        await renewal.done.wait()
-        assert renewal.failure == "the new worker 0 ended with status 5; the old workers go on"
-        assert not service.supervisor.leaving.is_set()
-        old[1].process.end(-9)
-        successor = await service.workers.at(3)
-        successor.say("ending", code=1001, lame_duck=0.0)
-        successor.process.end(5)
-        await service.workers.at(4)
-        assert not service.supervisor.leaving.is_set()
-        await end(service, old[0])
-    assert service.supervisor.status == 0
-
-
 async def test_a_restart_that_follows_a_failed_one_waits_for_the_end_of_its_new_worker(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:

@@ -10,7 +10,7 @@ from wsframe.log import Log, log_for
 from wsframe.workers.child import Child
 from wsframe.workers.partitions import partitions_of
 from wsframe.workers.rolling import GRACE, READY_WITHIN, Do, RollingRestart, Step
-from wsframe.workers.slots import CANNOT_START, reason_of
+from wsframe.workers.slots import CANNOT_START, LONGEST_PAUSE, reason_of
 
 __all__ = ["NOT_READY", "Renewal"]
 
@@ -19,6 +19,8 @@ logger: Log = log_for(__name__)
 STEP = 0.1
 """Seconds between two looks at the deadlines."""
 NOT_READY = "a worker is still down or starting; repeat it once all are ready"
+BACK_WITHIN = READY_WITHIN + LONGEST_PAUSE
+"""Seconds in which a slot has to have a worker again."""
 PAUSE = 0.5
 """Seconds until another new worker starts, after the end of one that had begun to take over."""
 
@@ -58,7 +60,7 @@ class Renewal:
     def refuse(self, reason: str) -> None:
         """End it before it has begun."""
         logger.warning("a restart is refused: %s", reason)
-        self.table.failure = reason
+        self.table.stop(reason)
         self.done.set()
 
     async def run(self) -> None:
@@ -67,15 +69,31 @@ class Renewal:
         logger.info("restarting %d workers, one after another", len(self.old))
         try:
             while not self.table.done and not self.failure:
+                if self.table.slot is None:
+                    await self._all_back()
                 await self._do(self.table.go_on(trio.current_time()))
                 await self._replace()
                 await trio.sleep(STEP)
+            if not self.failure:
+                await self._all_back()
         finally:
             self.done.set()
         if self.failure:
             logger.error("the restart has stopped: %s", self.failure)
         else:
             logger.info("all workers have been restarted")
+
+    async def _all_back(self) -> None:
+        """Wait between two slots until all have a worker that is ready; stop if one has none for long.
+
+        A program can start and end as soon as it takes over: it must not take one slot after another down.
+        """
+        slots = range(self.table.count)
+        with trio.move_on_after(BACK_WITHIN):
+            while down := [one for one in slots if one not in self._current or not self._current[one].ready]:  # noqa: ASYNC110
+                await trio.sleep(STEP)
+        if down:
+            self.table.stop(f"worker {down[0]} is down or starting for {BACK_WITHIN:g} s; the others go on")
 
     async def _replace(self) -> None:
         """Start another new worker in the place of one that has ended while the old one was leaving."""

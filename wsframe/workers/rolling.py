@@ -22,6 +22,8 @@ The rules:
 3. An old worker that has been told to leave is killed when it takes longer than the drain and a grace.
 4. A new worker that ends after that is started again like any other; the next one begins with all partitions that
    are over by then, also if the old one has ended before it is ready.
+5. The next slot's turn comes once all slots have a worker that is ready; ``renewal`` waits for that, and stops the
+   restart if one has none for long.
 """
 
 from __future__ import annotations
@@ -137,6 +139,15 @@ class RollingRestart:
     def _at(self, slot: int) -> SlotRestart | None:
         current = self._current()
         return current if current is not None and current.slot == slot else None
+
+    @property
+    def count(self) -> int:
+        """The number of slots."""
+        return len(self._slots)
+
+    def stop(self, reason: str) -> None:
+        """Stop the restart where it is, unless it has stopped for another reason."""
+        self.failure = self.failure or reason
 
     def go_on(self, now: float) -> list[Step]:
         """Return the steps that are due: the start of the next slot, and the deadlines. Call it often."""
