@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,7 @@ FRAMES[-1] += bytes(70_000)
 
 
 def after(data: bytes, *cuts: int) -> FrameBoundary:
-    boundary = FrameBoundary()
+    boundary = FrameBoundary(lambda: 7.0)
     places = [0, *sorted(cuts), len(data)]
     for begin, end in pairwise(places):
         boundary.follow(memoryview(data)[begin:end])
@@ -31,6 +32,11 @@ def test_a_frame_can_follow_the_head_and_each_frame() -> None:
         data += frame
         assert after(data).here
         assert not after(data[:-1] if len(frame) > 2 else data + b"\x81").here
+
+
+def test_it_notes_when_the_head_was_whole() -> None:
+    assert after(HEAD[:-1]).opened_at == inf
+    assert after(HEAD).opened_at == 7.0
 
 
 @given(st.lists(st.integers(0, len(HEAD) + sum(map(len, FRAMES))), max_size=20))

@@ -49,7 +49,7 @@ from wsframe.workers.state_file import check_packable
 if TYPE_CHECKING:
     AnyClient = Client[Any]
 
-__all__ = ["RESTART", "Given", "HandOver", "PackedClient", "dismiss", "send_away", "why_not"]
+__all__ = ["RESTART", "Given", "HandOver", "PackedClient", "dismiss", "is_leaving", "send_away", "why_not"]
 
 logger: Log = log_for(__name__)
 

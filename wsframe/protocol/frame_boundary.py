@@ -6,6 +6,9 @@ section 5.2). The payload is not looked at.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import inf
+
 from wsframe.protocol.frames import CLOSE
 
 __all__ = ["FrameBoundary"]
@@ -18,11 +21,18 @@ SIZES = {126: 2, 127: 8}
 
 
 class FrameBoundary:
-    """Follows the bytes of a server."""
+    """Follows the bytes of a server.
 
-    __slots__ = ("_head", "_header", "_left", "closed", "lost")
+    Args:
+        clock: The time, in seconds.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_clock", "_head", "_header", "_left", "closed", "lost", "opened_at")
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.opened_at: float = inf
+        """When the answer to the handshake was whole."""
         self._head: bytearray | None = bytearray()
         """The answer to the handshake as far as it has come; None once it is whole."""
         self._header = bytearray()
@@ -72,6 +82,7 @@ class FrameBoundary:
                 self.lost = True
             return data[:0]
         self._head = None
+        self.opened_at = self._clock()
         return data[end + len(END_OF_HEAD) - before :]
 
     def _follow_header(self, data: memoryview, at: int) -> int:

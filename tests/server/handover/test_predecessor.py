@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 import wsframe
 from tests.handing import BOUND, Goer, GoerByClient
@@ -169,6 +170,26 @@ async def test_clients_that_go_along_are_served_on_while_others_of_the_partition
             await echoes(peer, "on")
             assert not old["/"].clients
         nursery.cancel_scope.cancel()
+
+
+async def test_workers_3_a_client_that_cannot_go_along_and_has_just_come_can_have_its_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Compressed(Goer):
+        deflate = wsframe.Deflate.dedicated()
+
+    old = Compressed()
+    offer = {"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}
+    monkeypatch.setattr("wsframe.server.handover.predecessor.STAY", BOUND)
+    async with (
+        generations({"/": old}, {"/": Goer()}) as both,
+        connected(both.old, fields=offer) as peer,
+        trio.open_nursery() as leaving,
+    ):
+        leaving.start_soon(both.leave, old)
+        await wait_all_tasks_blocked(0.01)
+        await echoes(peer, "1")
+        leaving.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("resources", [{}, {"/other": Goer()}])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
@@ -66,6 +67,61 @@ async def test_a_close_frame_goes_out_where_a_frame_can_follow_else_a_reset(sent
         client.close()
         await carried.loop.until_empty()
         carried.send_away([pump], 1012, "again")
+
+
+@asynccontextmanager
+async def departing(carried: Carried, seconds: float) -> AsyncIterator[None]:
+    """Have all connections depart within some seconds; the body says when they can."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(carried.depart, seconds, 1012, "bye", all_of_them=True))
+        await trio.testing.wait_all_tasks_blocked()
+        yield
+
+
+@pytest.mark.parametrize(
+    ("sent", "rest", "end"),
+    [
+        (HEAD[:20], HEAD[20:], b"\x88\x05\x03\xf4bye"),
+        (HEAD + b"\x81\x05hal", b"lo", b"\x88\x05\x03\xf4bye"),
+        (b"HTTP/1.1 200 OK\r\n\r\nhalf", b" a page", b""),
+    ],
+    ids=["a newcomer", "inside a frame", "inside a page"],
+)
+async def test_workers_3_one_that_no_close_frame_can_reach_yet_is_waited_for(
+    sent: bytes, rest: bytes, end: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wsframe.server.passing.carried.STAY", 0)
+    async with carrying(sent) as (carried, _, client, owner):
+        async with departing(carried, PATIENCE):
+            assert client.recv(65536) == sent
+            owner.send(rest)
+            if not end:
+                owner.shutdown(socket.SHUT_WR)
+            client.shutdown(socket.SHUT_WR)
+        received = b""
+        while data := client.recv(65536):
+            received += data
+        assert received == rest + end
+
+
+async def test_workers_3_one_that_has_just_opened_can_have_its_first_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsframe.server.passing.carried.STAY", PATIENCE)
+    async with carrying(HEAD) as (carried, _, client, owner):
+        async with departing(carried, PATIENCE):
+            owner.send(b"\x81\x02hi")
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert client.recv(65536) == HEAD + b"\x81\x02hi"
+            monkeypatch.setattr("wsframe.server.passing.carried.STAY", 0)
+        assert client.recv(65536) == b"\x88\x05\x03\xf4bye"
+
+
+async def test_one_that_cannot_be_told_in_time_is_reset() -> None:
+    async with carrying(HEAD + b"\x81\x05hal") as (carried, _, client, _):
+        assert client.recv(65536)
+        async with departing(carried, 0):
+            pass
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
 
 
 async def test_owners_that_end_in_time_are_waited_for() -> None:

@@ -44,7 +44,7 @@ from wsframe.connection.freeze import freeze_request
 from wsframe.connection.frozen_document import request_document, to_document
 from wsframe.connection.link import Link
 from wsframe.connection.reactor import Reactor
-from wsframe.hooks.hand_over import RESTART, Given, HandOver, PackedClient, dismiss, send_away
+from wsframe.hooks.hand_over import RESTART, Given, HandOver, PackedClient, dismiss, is_leaving, send_away, why_not
 from wsframe.hooks.listener import Listener
 from wsframe.log import Log, log_for
 from wsframe.resources.handing_over import hands_over
@@ -149,6 +149,7 @@ class Leaver:
     async def prepare(self) -> None:
         """Do all that needs a wait for peers; clients that go along are served until every life is ready."""
         if self._giving is not None:
+            await let_stay([link for link in self._links() if why_not(link) and not is_leaving(link)])
             await self._giving.settle()
         else:
             await self._close_clients()
@@ -176,12 +177,17 @@ class Leaver:
 
     async def _close_clients(self) -> None:
         """Close the clients 1012, and wait for a moment until they have gone."""
-        youngest = max((link.opened_at for link in self._links()), default=-inf)
-        await trio.sleep_until(min(youngest + STAY, trio.current_time() + STAY))
+        await let_stay(self._links())
         self._reactor.close_all(self._links(), *RESTART)
         with trio.move_on_after(ANSWER_WITHIN):
             while self._life.members.count:  # noqa: ASYNC110
                 await trio.sleep(LOOK)
+
+
+async def let_stay(links: Sequence[Link]) -> None:
+    """Wait until the youngest of some clients, which are to be closed, has been here for a moment."""
+    youngest = max((link.opened_at for link in links), default=-inf)
+    await trio.sleep_until(min(youngest + STAY, trio.current_time() + STAY))
 
 
 class Offer:

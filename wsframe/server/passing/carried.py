@@ -7,7 +7,6 @@ They are those whose TLS this worker decrypts for another one (``forwarding``), 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from functools import partial
 
 import trio
 
@@ -23,6 +22,10 @@ from wsframe.server.newcomers.newcomer import Newcomer
 from wsframe.server.options import ServeOptions
 
 __all__ = ["Carried"]
+
+STAY = 1.0
+"""Seconds for which a connection stays that has just opened: its client can have its first answer."""
+LOOK = 0.02
 
 
 class Carried:
@@ -70,7 +73,7 @@ class Carried:
         transport.tune(self._limits.unsent_in_kernel, timeouts.write_stall)
         notify_closing(newcomer.sock)
         keep_alive(newcomer.sock, timeouts.ping_interval, timeouts.ping_timeout)
-        boundary = FrameBoundary()
+        boundary = FrameBoundary(trio.current_time)
         pump = Pump(
             transport, owner, early, write_stall=timeouts.write_stall, clock=trio.current_time, seen=boundary.follow
         )
@@ -108,15 +111,37 @@ class Carried:
     async def depart(self, seconds: float, code: int, reason: str, *, all_of_them: bool = False) -> None:
         """End connections, many of them in batches over some seconds, each with its close frame.
 
+        One that no close frame can reach yet, such as a newcomer or a page, is waited for.
+
         Args:
             seconds: The time until the last one has it.
             code, reason: The content of the close frames.
             all_of_them: Whether those of workers of this service end too, which do not drain with this one.
         """
         self.departing = True
-        leave = partial(self.send_away, code=code, reason=reason)
+        until = trio.current_time() + seconds
+        late: list[Pump] = []
+
+        def leave(pumps: Collection[Pump]) -> None:
+            can_leave = {pump: self._can_leave(pump) for pump in pumps}
+            late.extend(pump for pump, now in can_leave.items() if not now)
+            self.send_away([pump for pump, now in can_leave.items() if now], code, reason)
+
         going = self.loop.pumps() if all_of_them else tuple(self._beyond)
         await depart([[pump] for pump in going], seconds, leave, self._boundaries.__contains__)
+        while late and trio.current_time() < until:
+            await trio.sleep(LOOK)
+            again = list(late)
+            late.clear()
+            leave(again)
+        self.send_away(late, code, reason)
+
+    def _can_leave(self, pump: Pump) -> bool:
+        """Return whether a connection can end now: its client has had its answer, and a close frame can reach it."""
+        boundary = self._boundaries.get(pump)
+        if boundary is None or boundary.closed:
+            return True
+        return boundary.here and trio.current_time() >= boundary.opened_at + STAY
 
     async def finish(self, patience: float, code: int, reason: str) -> None:
         """Wait until all connections have ended, and end those that last longer.
