@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from tests.resets import reset
 from wsframe import speedups
-from wsframe.connection.account import Account
+from wsframe.connection.counters import PathCounters
 from wsframe.connection.handover import CONNECTED, Arrival
 from wsframe.connection.lifeline import Lifeline
 from wsframe.connection.link import Link
@@ -114,7 +114,7 @@ class Place:
         self.timeouts = DEFAULT_TIMEOUTS
         self.deflate: Deflate | None = None
         self.mailbox: Mailbox[Any] = Mailbox()
-        self.account = Account()
+        self.counters = PathCounters()
 
     @property
     def over(self) -> bool:

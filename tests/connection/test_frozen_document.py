@@ -35,7 +35,7 @@ STAYS = "-is of this process: a task, a context or a call that waits"
 
 PARTS: dict[type, dict[str, str]] = {
     Link: {
-        "buckets": "tokens", "_undecoded": "undecoded", "account": ANEW, "by_c": ANEW, "client": "id", "clock": ANEW,
+        "buckets": "tokens", "_undecoded": "undecoded", "counters": ANEW, "by_c": ANEW, "client": "id", "clock": ANEW,
         "closing": OPEN, "connection": "terms", "fd": ANEW, "inbox": "messages", "leaving": OPEN, "loop": ANEW,
         "bytes_received": "bytes_received", "opened_at": "seconds", "outbox": "unsent", "pings_made": "pings",
         "raw_fd": ANEW, "readiness": "paused", "sender": ANEW, "transport": ANEW,

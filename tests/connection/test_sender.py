@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import cast
 
-from wsframe.connection.dialect import AnyDecoder
 from wsframe.connection.flusher import Flusher
 from wsframe.connection.outbox import Outbox
+from wsframe.connection.protocol_version import AnyDecoder
 from wsframe.connection.sender import Sender
 from wsframe.limits import DEFAULT_TIMEOUTS
 from wsframe.net.transport import Transport

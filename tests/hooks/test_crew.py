@@ -241,8 +241,8 @@ async def test_a_message_in_a_hook_that_waits_is_counted_with_its_time() -> None
         room.release.set()
         await room.journal.until("text on")
         await wait_all_tasks_blocked()
-        account = life_of(room).account
-        assert sum(account.hooks.counts) >= 3
-        assert account.hooks.seconds >= 0.009
-        assert account.waits.seconds >= 0.009
+        counters = life_of(room).counters
+        assert sum(counters.hooks.counts) >= 3
+        assert counters.hooks.seconds >= 0.009
+        assert counters.waits.seconds >= 0.009
         assert life_of(room).hook_seconds >= 0.009

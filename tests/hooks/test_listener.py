@@ -9,7 +9,7 @@ from tests.recorder import Echo, Recorder
 from tests.rooms import NO_SERVER
 from tests.wire import BINARY, BOUND, PONG, close, connected, frame, serving, text
 from wsframe import Limits, Timeouts
-from wsframe.connection.account import Account
+from wsframe.connection.counters import PathCounters
 from wsframe.connection.flusher import Flusher
 from wsframe.hooks.caller import BATCH
 from wsframe.hooks.listener import Listener, Surroundings
@@ -18,7 +18,7 @@ from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS
 
 def make(resource: wsframe.Resource) -> Listener:
     around = Surroundings(server=NO_SERVER, limits=DEFAULT_LIMITS, timeouts=DEFAULT_TIMEOUTS, flusher=Flusher())
-    return Listener(resource, Account(), around)
+    return Listener(resource, PathCounters(), around)
 
 
 async def test_fields_left_at_inherit_are_the_servers() -> None:

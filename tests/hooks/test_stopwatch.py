@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wsframe.connection.account import BOUNDS, Account
+from wsframe.connection.counters import BOUNDS, PathCounters
 from wsframe.connection.mailbox import Mailbox
 from wsframe.hooks.stopwatch import Stopwatch
 
@@ -14,8 +14,8 @@ class Watched:
 
     def __init__(self) -> None:
         self.mailbox: Mailbox[Any] = Mailbox()
-        self.account = Account()
-        self.stopwatch = Stopwatch(self.account, self.mailbox)
+        self.counters = PathCounters()
+        self.stopwatch = Stopwatch(self.counters, self.mailbox)
 
     def come(self, count: int, at: float) -> None:
         empty = not self.mailbox.entries
@@ -35,11 +35,11 @@ class Watched:
     @property
     def hooks(self) -> dict[float, int]:
         """How many hooks there are in the bucket up to each bound."""
-        return {bound: count for bound, count in zip(BOUNDS, self.account.hooks.counts, strict=False) if count}
+        return {bound: count for bound, count in zip(BOUNDS, self.counters.hooks.counts, strict=False) if count}
 
     @property
     def waits(self) -> dict[float, int]:
-        return {bound: count for bound, count in zip(BOUNDS, self.account.waits.counts, strict=False) if count}
+        return {bound: count for bound, count in zip(BOUNDS, self.counters.waits.counts, strict=False) if count}
 
 
 def test_a_slow_hook_is_told_from_the_fast_ones_before_it() -> None:
@@ -47,7 +47,7 @@ def test_a_slow_hook_is_told_from_the_fast_ones_before_it() -> None:
     watched.come(5, 0.0)
     watched.batch(1.0, 1.0004, 1.9, 5)  # four in 0.4 ms, and one for 0.8996 s
     assert watched.hooks == {0.0001: 4, 1.0: 1}
-    assert abs(watched.account.hooks.seconds - 0.9) < 1e-9
+    assert abs(watched.counters.hooks.seconds - 0.9) < 1e-9
 
 
 def test_the_first_message_of_an_empty_mailbox_waits_from_when_it_came() -> None:
@@ -73,7 +73,7 @@ def test_waits_are_known_while_the_mailbox_never_gets_empty() -> None:
         watched.batch(step * 0.01, step * 0.01, (step + 1) * 0.01, 10, come=10)
     # A message waits for a hundred batches of 10 ms, that is a second; one in so many is measured.
     assert sum(watched.waits.values()) == 10  # the first, and one in each second
-    assert 0.9 < watched.account.waits.seconds / 9 < 1.2
+    assert 0.9 < watched.counters.waits.seconds / 9 < 1.2
 
 
 def test_an_idle_time_is_no_wait() -> None:

@@ -11,13 +11,13 @@ Read in this order:
   ``frame_queue``: their order; ``conflation``: how a key finds the frame it replaces.
 * ``flusher``: when the outboxes are sent. ``memory_budget``: how much all clients can hold together, and how much
   each object counts.
-* ``end_line``: the line of the log at the end of each connection.
+* ``close_log``: the line of the log at the end of each connection.
 * ``handover``: the values that ``server/admission`` hands over, and the calls made upwards.
-* ``account``: the numbers that a server counts.
+* ``counters``: the numbers that a server counts, for each path and in all.
 * ``lifeline``: the requests of a client to its link.
 * ``freeze``: an open connection as plain values, to go on in another link or process.
 * ``frozen_document``: these values as JSON and bytes.
-* ``dialect``: differences between versions of the protocol.
+* ``protocol_version``: the differences between versions of the protocol.
 
 Everything in a link is sync and runs in the task that calls it. Nothing in here awaits user
 code, calls a hook, or knows paths, origins and registries.

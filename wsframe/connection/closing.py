@@ -45,8 +45,8 @@ from wsframe.protocol.deadlines import Patience
 from wsframe.protocol.events import Ended
 
 if TYPE_CHECKING:
-    from wsframe.connection.dialect import AnyDecoder
     from wsframe.connection.outbox import Outbox
+    from wsframe.connection.protocol_version import AnyDecoder
     from wsframe.connection.sender import Sender
 
 __all__ = ["Closing", "ClosingLink", "Side"]

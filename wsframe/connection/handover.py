@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from wsframe.connection.dialect import RFC_6455, Dialect
+from wsframe.connection.protocol_version import RFC_6455, ProtocolVersion
 
 if TYPE_CHECKING:
-    from wsframe.connection.account import Account
+    from wsframe.connection.counters import PathCounters
     from wsframe.connection.lifeline import HeldPlace, Lifeline
     from wsframe.connection.mailbox import Inbox, Mailbox
     from wsframe.http.request import Request
@@ -49,7 +49,7 @@ class Host(Protocol):
     limits: Limits
     timeouts: Timeouts
     deflate: Deflate | None
-    account: Account
+    counters: PathCounters
 
     @property
     def over(self) -> bool: ...
@@ -72,4 +72,4 @@ class Arrival(NamedTuple):
     host: Host
     reservation: HeldPlace
     terms: Terms | None = None
-    dialect: Dialect = RFC_6455
+    version: ProtocolVersion = RFC_6455

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from wsframe.connection.close_log import log_end
 from wsframe.connection.closing import Closing, ClosingLink
-from wsframe.connection.end_line import log_end
 from wsframe.doorbell import Signal
 from wsframe.net.poller import READ
 from wsframe.net.sockets import has_unread
@@ -15,7 +15,7 @@ from wsframe.protocol.closing import ClosingEvent, Phase
 from wsframe.protocol.events import Ended
 
 if TYPE_CHECKING:
-    from wsframe.connection.account import Account
+    from wsframe.connection.counters import PathCounters
     from wsframe.connection.handover import LinkClient
     from wsframe.connection.lifeline import HeldPlace
     from wsframe.connection.loop import Loop
@@ -39,7 +39,7 @@ class LeavingLink(ClosingLink, Protocol):
     fd: int
     opened_at: float
     bytes_received: int
-    account: Account
+    counters: PathCounters
     client: LinkClient
     loop: Loop[Any]
     transport: Transport
@@ -74,7 +74,7 @@ class Leaving:
 
     def noted(self, ended: Ended) -> None:
         self._link.client._note_end(ended)
-        self._link.loop.tally.ended(ended)
+        self._link.loop.counters.ended(ended)
         if self._link.closing.phase is Phase.GONE:
             log_end(self._link, ended)
 
@@ -206,7 +206,7 @@ class Leaving:
     def keep_counts(self, sign: int = 1) -> None:
         """Have the server keep the counts of the link, when it goes; -1: not count them again, when it has come."""
         link, loop = self._link, self._link.loop
-        link.account.settle(link, sign)
+        link.counters.settle(link, sign)
         loop.bytes_sent_before += sign * link.outbox.bytes_sent
         loop.bytes_received_before += sign * link.bytes_received
 

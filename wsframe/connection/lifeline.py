@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from wsframe.connection.account import Account
-    from wsframe.connection.dialect import AnyDecoder
+    from wsframe.connection.counters import PathCounters
     from wsframe.connection.mailbox import Inbox
     from wsframe.connection.outbox import Outbox
     from wsframe.connection.pings import Pings
+    from wsframe.connection.protocol_version import AnyDecoder
     from wsframe.doorbell import Signal
     from wsframe.protocol.close import State
     from wsframe.protocol.closing import ClosingEvent, Phase
@@ -69,7 +69,7 @@ class Leave(Protocol):
 class Lifeline(Protocol):
     """The parts of a link that clients and hooks use."""
 
-    account: Account
+    counters: PathCounters
     fd: int
     inbox: Inbox[Any]
     outbox: Outbox

@@ -33,10 +33,10 @@ from wsframe.speedups import shortcut
 from wsframe.user_code.errors import contain
 
 if TYPE_CHECKING:
-    from wsframe.connection.account import Account
-    from wsframe.connection.dialect import AnyDecoder
+    from wsframe.connection.counters import PathCounters
     from wsframe.connection.handover import Arrival, LinkClient
     from wsframe.connection.outbox import Outbox
+    from wsframe.connection.protocol_version import AnyDecoder
     from wsframe.net.transport import Transport
     from wsframe.protocol.size_limits import Check
 
@@ -63,7 +63,6 @@ class Link:
 
     __slots__ = (
         "_undecoded",
-        "account",
         "buckets",
         "by_c",
         "bytes_received",
@@ -71,6 +70,7 @@ class Link:
         "clock",
         "closing",
         "connection",
+        "counters",
         "fd",
         "inbox",
         "leaving",
@@ -85,37 +85,37 @@ class Link:
     )  # fmt: skip
 
     def __init__(self, arrival: Arrival, loop: Loop[Link]) -> None:
-        host, dialect = arrival.host, arrival.dialect
+        host, version = arrival.host, arrival.version
         self.loop: Loop[Link] = loop
         self.clock: Callable[[], float] = loop.clock
         now = loop.now  # the reactor has just asked the clock
-        self.account: Account = host.account
-        """The account of the path whose resource the client is with."""
+        self.counters: PathCounters = host.counters
+        """The counters of the path whose resource the client is with."""
         self.transport: Transport = arrival.transport
         transport = self.transport
         assert transport.sock is not None
         self.fd: int = transport.sock.fileno()
         self.readiness: Readiness = Readiness(self.fd, loop.poller)
         descriptor = self.fd if transport.by_descriptor else -1
-        self.raw_fd: int = descriptor if dialect.has_pings else -1
+        self.raw_fd: int = descriptor if version.has_pings else -1
         """The descriptor, if C can read it: plain sockets of RFC 6455; -1 once it is closed."""
-        self.by_c: bool = dialect.has_pings
+        self.by_c: bool = version.has_pings
         """Whether C can take the messages of bytes that Python has read: not those that a check is to see."""
         self.bytes_received: int = 0
         self.opened_at: float = now
         self._undecoded = 0
-        self.connection: AnyDecoder = dialect.decoder(host.limits, host.timeouts, now, arrival.terms)
+        self.connection: AnyDecoder = version.decoder(host.limits, host.timeouts, now, arrival.terms)
         self.sender: Sender = Sender(self, self.readiness)
         send = transport.send if descriptor >= 0 or not transport.secure else self.sender.send_encrypted
         limit, overflow = host.limits.max_outbox, host.overflow
-        self.outbox: Outbox = dialect.outbox(send, self.sender, limit, overflow, loop.flusher, descriptor)
+        self.outbox: Outbox = version.outbox(send, self.sender, limit, overflow, loop.flusher, descriptor)
         self.pings_made: Pings | None = None
         """None until somebody asks for one."""
-        if not dialect.has_pings:
+        if not version.has_pings:
             keep_alive(transport.sock, host.timeouts.ping_interval, host.timeouts.ping_timeout)
-        encoder = dialect.encoder(host.deflate, arrival.terms)
+        encoder = version.encoder(host.deflate, arrival.terms)
         if arrival.terms is not None:
-            loop.tally.measure(self.connection, encoder)
+            loop.counters.measure(self.connection, encoder)
         self.client: LinkClient = host.make_client(self, arrival, encoder)
         mailbox = host.mailbox_for_client()
         self.inbox: Inbox[LinkClient] = Inbox(self.client, mailbox, host.limits, self, loop.budget)
@@ -242,8 +242,8 @@ class Link:
         except BaseException as error:
             contain(error)
             self.crashed(error)
-        if gone:  # its other counts are in the account already
-            self.account.messages_received += self.inbox.received - before
+        if gone:  # its other numbers are in the counters already
+            self.counters.messages_received += self.inbox.received - before
 
     def _pong_for_hook(self, payload: bytes) -> bool:
         if self.connection.deadlines.take_pong(payload, self.clock()):
@@ -262,7 +262,7 @@ class Link:
         would keep its place for as long as the pause lasts. If its end is stuck behind bytes that we do not read,
         our pings meet its reset.
         """
-        self.loop.tally.paused(reason)
+        self.loop.counters.paused(reason)
         self.inbox.paused = True
         self.connection.deadlines.paused = True
         self.readiness.read_no_more(tell_end=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import trio
 
-from wsframe.connection.account import Tally
+from wsframe.connection.counters import ServerCounters
 from wsframe.connection.flusher import Flusher
 from wsframe.connection.memory_budget import Budget
 from wsframe.doorbell import Doorbell
@@ -48,13 +48,13 @@ class Loop(Generic[LinkT]):
         "bytes_received_before",
         "bytes_sent_before",
         "clock",
+        "counters",
         "departed",
         "flusher",
         "links",
         "now",
         "poller",
         "pool",
-        "tally",
         "view",
     )  # fmt: skip
 
@@ -68,7 +68,7 @@ class Loop(Generic[LinkT]):
         """Links that are gone, with messages that their hooks have not reached."""
         self.again: list[LinkT] = []
         """Links with bytes left to decode and room to do so."""
-        self.tally: Tally = Tally()
+        self.counters: ServerCounters = ServerCounters()
         self.bytes_sent_before: int = 0
         """Bytes sent to clients that are gone."""
         self.bytes_received_before: int = 0

@@ -9,10 +9,10 @@ Between the two stands one :class:`Mailbox` per life of a resource. It is a queu
 ``hooks/caller`` has the table of the others: the client's beginning, its end, a pong, a failed
 task, a move. Posts and calls belong to no client, so their inbox is None.
 
-The inbox of a client is not a queue. It is the client's account: it counts the messages that
+The inbox of a client is not a queue. It is the client's share of one: it counts the messages that
 wait in the mailbox, stops the reading when they are too many, and starts it again. A resource
 has one queue for all its clients because its hooks run one at a time, in the order in which the
-messages came; each client has its own account so that nobody can fill the queue at the cost of
+messages came; each client has its own share so that nobody can fill the queue at the cost of
 the others.
 
 Reading stops (``paused``) when the share of the client is used up, when all clients together
@@ -155,7 +155,7 @@ class PausedReader(Protocol):
 
 
 class Inbox(Generic[OwnerT]):
-    """One client's share of a mailbox, and the account of it.
+    """One client's share of a mailbox, counted.
 
     Args:
         client: The owner.

@@ -10,8 +10,8 @@ from wsframe.protocol.closing import ClosingEvent
 from wsframe.protocol.frames import PONG, control_frame
 
 if TYPE_CHECKING:
-    from wsframe.connection.dialect import AnyDecoder
     from wsframe.connection.outbox import Outbox
+    from wsframe.connection.protocol_version import AnyDecoder
     from wsframe.net.transport import Transport
 
 __all__ = ["Sender", "SendingLink"]

@@ -8,7 +8,7 @@ Read in this order:
   hooks of a life that is cut off.
 * ``contexts``: runs them in the context of their client.
 * ``listeners``: all lives of one server; they start, end, fail and start again.
-* ``accounts``: the numbers of each path. ``stopwatch``: times of hooks, and of messages that wait for them.
+* ``path_counters``: the numbers of each path. ``stopwatch``: times of hooks, and of messages that wait for them.
 * ``tenancy``: a life that acts by a lease. ``holdings``: the partitions that are leased, with their lives; ``parting``:
   how connections end whose hooks are cut off.
 * ``tracing``: spans of connections and hooks.

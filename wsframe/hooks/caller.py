@@ -45,7 +45,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from wsframe.connection.account import Account
+from wsframe.connection.counters import PathCounters
 from wsframe.connection.handover import ClientConnected
 from wsframe.connection.mailbox import Inbox, Mailbox, Move, take
 from wsframe.exceptions import HookTimeout
@@ -98,7 +98,7 @@ class HookCaller:
         resource: The resource whose hooks are called.
         timeouts: Its timeouts, with no field at ``INHERIT``.
         topics: The server's, which a client leaves before ``disconnected``.
-        account: The numbers of the resource's path.
+        counters: The numbers of the resource's path.
         leave: Called for each client that has gone.
         tracing: Makes a span of each call; None for no spans.
     """
@@ -108,7 +108,7 @@ class HookCaller:
         resource: Resource[Any],
         timeouts: Timeouts,
         topics: Topics,
-        account: Account,
+        counters: PathCounters,
         leave: Callable[[], None],
         tracing: Tracing | None = None,
     ) -> None:
@@ -120,7 +120,7 @@ class HookCaller:
         """The context of ``running()``, with the variables set there: hooks run in copies of it."""
         self.refusal: tuple[int, str] | None = None
         """The close code and reason for clients that still come, once the resource has failed or was dismissed."""
-        self.account: Account = account
+        self.counters: PathCounters = counters
         self.received_before: int = 0
         """Messages of clients whose ``disconnected`` has begun."""
         self.topic: str = ""
@@ -371,7 +371,7 @@ class HookCaller:
                 return
             except BaseException as wrong:  # its body was changed: then the hook has failed
                 error = wrong
-        self.account.failed(hook)
+        self.counters.failed(hook)
         if not failed(error):
             return
         hook_failed = self._hook("hook_failed")

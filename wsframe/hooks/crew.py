@@ -93,7 +93,7 @@ class Crew:
         self._turns = turns
         self._may_end = may_end
         self._over = over
-        self._stopwatch = Stopwatch(hooks.account, mailbox)
+        self._stopwatch = Stopwatch(hooks.counters, mailbox)
         self._backlogs: dict[ClientInbox | None, Backlog[AnyClient]] = {}
         self._spares: list[trio.lowlevel.Task] = []
         self._aside: list[Errand] = []
@@ -219,7 +219,7 @@ class Crew:
         await going_on(waiting.steps, waiting.trap, called)
         now = self._count(waiting.began)
         if backlog.entries:
-            self._hooks.account.waits.add(now - backlog.since)
+            self._hooks.counters.waits.add(now - backlog.since)
         until = now + BATCH_SECONDS
         while backlog.entries:
             if now > until:
@@ -243,7 +243,7 @@ class Crew:
         """Count a hook that has ended, and return the time."""
         now = perf_counter()
         self._hooks.seconds += now - began
-        self._hooks.account.hooks.add(now - began)
+        self._hooks.counters.hooks.add(now - began)
         return now
 
     async def _deliver_own(self, nesting: Nesting, entry: object) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from wsframe.connection.account import Account
+from wsframe.connection.counters import PathCounters
 from wsframe.connection.flusher import Flusher, flushing
 from wsframe.connection.handover import CONNECTED, Arrival
 from wsframe.connection.lead import Lead
@@ -93,7 +93,7 @@ class Listener:
 
     Args:
         resource: The resource; it knows its listener while the life lasts.
-        account: The numbers of its path.
+        counters: The numbers of its path.
         around: The things its server gives it.
 
     Raises:
@@ -101,13 +101,14 @@ class Listener:
     """
 
     __slots__ = (
-        "_around", "_hooks", "_hooks_done", "_leaving", "_mailbox", "_posts", "_retired", "account", "call", "clients",
-        "deflate", "departures", "dismissed", "ended", "failure", "hand_over_steps", "join", "limits", "members",
-        "move", "notify", "partition", "place", "post", "post_from_thread", "predecessor", "ready", "resource",
-        "server", "start_for", "start_soon", "tasks", "tenancy", "timeouts", "topic", "topics", "tuning", "turns",
+        "_around", "_hooks", "_hooks_done", "_leaving", "_mailbox", "_posts", "_retired", "call", "clients",
+        "counters", "deflate", "departures", "dismissed", "ended", "failure", "hand_over_steps", "join", "limits",
+        "members", "move", "notify", "partition", "place", "post", "post_from_thread", "predecessor", "ready",
+        "resource", "server", "start_for", "start_soon", "tasks", "tenancy", "timeouts", "topic", "topics", "tuning",
+        "turns",
     )  # fmt: skip
 
-    def __init__(self, resource: Resource[Any], account: Account, around: Surroundings) -> None:
+    def __init__(self, resource: Resource[Any], counters: PathCounters, around: Surroundings) -> None:
         if resource._listener is not None:
             raise RuntimeError(
                 f"{type(resource).__name__} {resource!r} is running in another server already; "
@@ -136,8 +137,8 @@ class Listener:
         """The partition of its path; the roster sets it."""
         self.topic: str = ""
         """The topic of its broadcasts, if clients of other workers get them too; the roster sets it."""
-        self.account: Account = account
-        self._hooks = HookCaller(resource, self.timeouts, around.topics, self.account, self.leave, around.tracing)
+        self.counters: PathCounters = counters
+        self._hooks = HookCaller(resource, self.timeouts, around.topics, self.counters, self.leave, around.tracing)
         self.clients: dict[AnyClient, None] = self._hooks.clients
         self._around = around
         self._retired = False
@@ -365,7 +366,7 @@ class Listener:
         self.turns.add(turn)
         try:
             await take_context(hooks.context)
-            nesting, stopwatch = Nesting(), Stopwatch(self.account, mailbox)
+            nesting, stopwatch = Nesting(), Stopwatch(self.counters, mailbox)
             while True:
                 bell.rung = False  # entries and flags are looked at now
                 if not mailbox.entries:

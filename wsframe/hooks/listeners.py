@@ -7,10 +7,10 @@ from typing import Any
 
 import trio
 
-from wsframe.connection.account import Account
-from wsframe.hooks.accounts import Accounts
+from wsframe.connection.counters import PathCounters
 from wsframe.hooks.holdings import Holdings
 from wsframe.hooks.listener import Listener
+from wsframe.hooks.path_counters import CountersByPath
 from wsframe.http.paths import normalized_program_path, normalized_request_path
 from wsframe.http.request import Request
 from wsframe.http.responses import RETRY_AFTER, Reject, refusing
@@ -113,7 +113,7 @@ class Roster:
     def __init__(
         self,
         registries: Iterable[Registry],
-        make_listener: Callable[[Resource[Any], Account], Listener],
+        make_listener: Callable[[Resource[Any], PathCounters], Listener],
         nursery: ProtectedNursery,
         placement: Placement | None = None,
         holdings: Holdings | None = None,
@@ -128,7 +128,7 @@ class Roster:
         self._living: dict[int, Listener] = {}
         self._failures: dict[int, RestartPause] = {}
         self.made: Made = Made()
-        self.accounts: Accounts = Accounts()
+        self.counters: CountersByPath = CountersByPath()
         self._retired = False
         self.received_before: int = 0
         """Messages of clients in lives of resources that have ended."""
@@ -153,7 +153,7 @@ class Roster:
 
     def update(self) -> None:
         """Start resources that are newly registered, and retire those that no longer are."""
-        self.accounts.learn(registry.table for registry in self.registries)
+        self.counters.learn(registry.table for registry in self.registries)
         self.whereabouts.learn()
         registered, factories = self.registries.resources(), self.registries.factories()
         for registry in self.registries:
@@ -204,8 +204,8 @@ class Roster:
                 "register it before the server starts, which then shares it, or give it the scope 'shared'"
             )
         self._absences.end(resource)
-        account = self.accounts.of(factory or resource)
-        listener = self._living[id(resource)] = self._make_listener(resource, account)
+        counters = self.counters.of(factory or resource)
+        listener = self._living[id(resource)] = self._make_listener(resource, counters)
         listener.partition = residence.partition
         self._holdings.enter(listener)
         if residence.scope == "shared" and self.placement.spread:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import TYPE_CHECKING, Any, Protocol
 
-from wsframe.connection.account import Account
+from wsframe.connection.counters import PathCounters
 from wsframe.connection.handover import Host
 from wsframe.connection.lifeline import Lifeline
 from wsframe.connection.mailbox import Inbox, Move
@@ -112,18 +112,18 @@ def hand_over(inbox: Inbox[AnyClient], move: Move[Destination]) -> None:
         give_up(inbox)
         return
     inbox.client._link.leaving.reservation.settle()
-    change_account(inbox.client._link, host.account)
+    change_counters(inbox.client._link, host.counters)
     inbox.mailbox = host.mailbox_for_client()
     host.welcome(inbox)
     inbox.end_move(move)
 
 
-def change_account(link: Lifeline, account: Account) -> None:
+def change_counters(link: Lifeline, counters: PathCounters) -> None:
     """Count the messages up to now for the path that a client leaves, and later ones for its new one."""
-    if link.closing.phase is not Phase.GONE:  # else its counts are in an account already
-        link.account.settle(link)
-        account.settle(link, -1)
-    link.account = account
+    if link.closing.phase is not Phase.GONE:  # else its numbers are in counters of a path already
+        link.counters.settle(link)
+        counters.settle(link, -1)
+    link.counters = counters
 
 
 def give_up(inbox: Inbox[AnyClient]) -> None:

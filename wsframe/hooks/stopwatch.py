@@ -6,7 +6,7 @@ from typing import Any
 
 import trio
 
-from wsframe.connection.account import BOUNDS, Account
+from wsframe.connection.counters import BOUNDS, PathCounters
 from wsframe.connection.mailbox import Mailbox
 
 __all__ = ["Stopwatch", "Turn"]
@@ -39,7 +39,7 @@ class Stopwatch:
     that the next message waits.
 
     Args:
-        account: Takes the times.
+        counters: Takes the times.
         mailbox: The mailbox.
     """
 
@@ -47,9 +47,9 @@ class Stopwatch:
         "_ahead", "_entries", "_hook_counts", "_hooks", "_mailbox", "_marked_at", "_wait_counts", "_waits",
     )  # fmt: skip
 
-    def __init__(self, account: Account, mailbox: Mailbox[Any]) -> None:
-        self._hooks, self._waits = account.hooks, account.waits
-        self._hook_counts, self._wait_counts = account.hooks.counts, account.waits.counts
+    def __init__(self, counters: PathCounters, mailbox: Mailbox[Any]) -> None:
+        self._hooks, self._waits = counters.hooks, counters.waits
+        self._hook_counts, self._wait_counts = counters.hooks.counts, counters.waits.counts
         self._mailbox, self._entries = mailbox, mailbox.entries
         self._ahead = 0
         """Messages before the place that is marked; 0 for no mark."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
-from wsframe.connection.account import Account
+from wsframe.connection.counters import PathCounters
 from wsframe.connection.freeze import FrozenConnection
 from wsframe.connection.handover import Arrival
 from wsframe.connection.lifeline import Lifeline
@@ -55,7 +55,7 @@ class Restored:
         self.resource: Resource[Any] = listener.resource
         self.limits, self.timeouts = frozen.limits, frozen.timeouts
         self.overflow, self.deflate = frozen.overflow, frozen.deflate
-        self.account: Account = listener.account
+        self.counters: PathCounters = listener.counters
 
     @property
     def over(self) -> bool:

@@ -324,7 +324,7 @@ class Admission:
         check_origin(registration.origins, request, request.headers)
         span: AbstractContextManager[None] = NO_SPAN
         if self._tracing is not None:
-            span = self._tracing.admission(request, self._roster.accounts.of(registration.resource).path)
+            span = self._tracing.admission(request, self._roster.counters.of(registration.resource).path)
         with span, Seat() as seat:
             self.unanswered.seats[newcomer] = seat
             accept = await self._lookout.over(newcomer, self._decide(newcomer, request, registration.resource, seat))

@@ -13,7 +13,7 @@ from math import inf
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from wsframe.connection.account import BOUNDS, Account, DurationBuckets
+from wsframe.connection.counters import BOUNDS, DurationBuckets, PathCounters
 from wsframe.resources.server import Distribution, Metrics
 
 if TYPE_CHECKING:
@@ -149,16 +149,16 @@ def figures(server: MeasuredServer) -> Metrics:
     found["wsframe_held_bytes"][()] = budget.held
     found["wsframe_held_bytes_limit"][()] = budget.limit
     found["wsframe_loop_lag_seconds"][()] = distribution(server.watchdog.lags)
-    tally = server.reactor.loop.tally
+    totals = server.reactor.loop.counters
     for name, counts in (
         ("wsframe_handshakes_total", admission.answering.answers.handshakes),
         ("wsframe_http_responses_total", admission.answering.answers.pages),
-        ("wsframe_pauses_total", tally.pauses),
-        ("wsframe_evictions_total", tally.evictions),
-        ("wsframe_closes_total", tally.closes),
+        ("wsframe_pauses_total", totals.pauses),
+        ("wsframe_evictions_total", totals.evictions),
+        ("wsframe_closes_total", totals.closes),
     ):
         found[name].update(((key,), count) for key, count in counts.items())
-    for direction, volume in (("in", tally.inflated), ("out", tally.deflated)):
+    for direction, volume in (("in", totals.inflated), ("out", totals.deflated)):
         found["wsframe_deflate_bytes_total"][direction, "plain"] = volume.plain
         found["wsframe_deflate_bytes_total"][direction, "compressed"] = volume.packed
     histories = server.histories
@@ -167,8 +167,8 @@ def figures(server: MeasuredServer) -> Metrics:
     for name, count in of_other_processes(server):
         found[name][()] = count
     links = by_account(server.reactor.links.values())
-    for path, account in server.roster.accounts.by_path.items():
-        for name, labels, number in of_path(account, links.get(id(account), [])):
+    for path, counters in server.roster.counters.by_path.items():
+        for name, labels, number in of_path(counters, links.get(id(counters), [])):
             found[name][(*labels, path)] = number
     return found
 
@@ -194,14 +194,14 @@ def of_other_processes(server: MeasuredServer) -> Iterator[tuple[str, int]]:
 
 
 def by_account(links: Iterable[Link]) -> Mapping[int, list[Link]]:
-    """Sort links by the account of their path."""
+    """Sort links by the counters of their path."""
     found: defaultdict[int, list[Link]] = defaultdict(list)
     for link in links:
-        found[id(link.account)].append(link)
+        found[id(link.counters)].append(link)
     return found
 
 
-def of_path(account: Account, links: list[Link]) -> Iterator[tuple[str, tuple[str, ...], float | Distribution]]:
+def of_path(counters: PathCounters, links: list[Link]) -> Iterator[tuple[str, tuple[str, ...], float | Distribution]]:
     """Yield the numbers of a path: their name, the values of the labels before the path, the number."""
 
     def of_all(attribute: str) -> int:
@@ -211,21 +211,21 @@ def of_path(account: Account, links: list[Link]) -> Iterator[tuple[str, tuple[st
     yield "wsframe_paused_clients", (), of_all("inbox.paused")
     yield "wsframe_queued_messages", (), of_all("inbox.waiting")
     yield "wsframe_outbox_bytes", (), of_all("outbox.weight")
-    yield "wsframe_messages_total", ("in",), account.messages_received + of_all("inbox.received")
-    yield "wsframe_messages_total", ("out",), account.messages_sent + of_all("outbox.messages_sent")
-    yield "wsframe_bytes_total", ("in",), account.bytes_received + of_all("bytes_received")
-    yield "wsframe_bytes_total", ("out",), account.bytes_sent + of_all("outbox.bytes_sent")
-    dropped = dict(account.dropped)
+    yield "wsframe_messages_total", ("in",), counters.messages_received + of_all("inbox.received")
+    yield "wsframe_messages_total", ("out",), counters.messages_sent + of_all("outbox.messages_sent")
+    yield "wsframe_bytes_total", ("in",), counters.bytes_received + of_all("bytes_received")
+    yield "wsframe_bytes_total", ("out",), counters.bytes_sent + of_all("outbox.bytes_sent")
+    dropped = dict(counters.dropped)
     for link in links:
         outbox = link.outbox
         if outbox.dropped:
             dropped[outbox.overflow] = dropped.get(outbox.overflow, 0) + outbox.dropped
     for reason, count in dropped.items():
         yield "wsframe_messages_dropped_total", (reason,), count
-    for hook, count in account.failures.items():
+    for hook, count in counters.failures.items():
         yield "wsframe_hook_errors_total", (hook,), count
-    yield "wsframe_hook_seconds", (), distribution(account.hooks)
-    yield "wsframe_queue_delay_seconds", (), distribution(account.waits)
+    yield "wsframe_hook_seconds", (), distribution(counters.hooks)
+    yield "wsframe_queue_delay_seconds", (), distribution(counters.waits)
 
 
 def distribution(histogram: DurationBuckets) -> Distribution:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from wsframe.connection.account import Account
+from wsframe.connection.counters import PathCounters
 from wsframe.connection.reactor import Reactor
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.listeners import Roster
@@ -98,6 +98,6 @@ def metrics_port(options: ServeOptions, worker: Worker | None = None) -> Iterato
         yield MetricsPort([Bound(sock=sock, hosts=default_hosts(sock, host)) for sock in sockets])
 
 
-def no_listener(resource: Resource, account: Account) -> Listener:
+def no_listener(resource: Resource, counters: PathCounters) -> Listener:
     """Stand in for the maker of listeners: no path leads to a resource here."""
     raise NotImplementedError

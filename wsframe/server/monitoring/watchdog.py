@@ -13,7 +13,7 @@ from typing import Self
 
 import trio
 
-from wsframe.connection.account import DurationBuckets
+from wsframe.connection.counters import DurationBuckets
 from wsframe.log import Log, log_for, shortened
 from wsframe.resources.resource import Resource
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from time import time
 
-from wsframe.connection.account import OTHER
+from wsframe.connection.counters import OTHER
 from wsframe.http import handshake
 from wsframe.http.responses import RETRY_AFTER, Reject, Response
 from wsframe.log import Log, log_for

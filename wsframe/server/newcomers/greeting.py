@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from wsframe.connection.dialect import RFC_6455
 from wsframe.connection.handover import Arrival
+from wsframe.connection.protocol_version import RFC_6455
 from wsframe.http import handshake
 from wsframe.http.deflate_terms import negotiate
 from wsframe.http.request import Request
@@ -65,17 +65,17 @@ def greet(newcomer: Newcomer, request: Request, accept: Accept, seat: Seat) -> t
         if terms is not None:
             fields.insert(0, ("Sec-WebSocket-Extensions", terms.answer))
         if newcomer.version:
-            answer, dialect = handshake.switching_protocols(headers, subprotocol, fields), RFC_6455
+            answer, version = handshake.switching_protocols(headers, subprotocol, fields), RFC_6455
         else:
             from wsframe.hixie76 import HIXIE_76
             from wsframe.hixie76 import handshake as hixie_handshake
 
-            dialect = HIXIE_76
+            version = HIXIE_76
             answer = hixie_handshake.switching_protocols(request, headers, newcomer.nonce, subprotocol, fields)
     except (TypeError, ValueError) as error:
         logger.error("the Accept of %s cannot be sent", type(resource).__name__, exc_info=error)
         raise internal_error() from None
-    arrival = Arrival(newcomer.transport, request, subprotocol, accept.data, listener, seat.reservation, terms, dialect)
+    arrival = Arrival(newcomer.transport, request, subprotocol, accept.data, listener, seat.reservation, terms, version)
     return answer, arrival
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wsframe.connection.account import BOUNDS, OTHER, Account, DurationBuckets, Tally
+from wsframe.connection.counters import BOUNDS, OTHER, DurationBuckets, PathCounters, ServerCounters
 from wsframe.protocol.events import Ended
 
 
@@ -19,31 +19,31 @@ def test_a_duration_counts_in_the_first_bucket_whose_bound_it_does_not_exceed(se
 
 def test_codes_that_are_not_registered_count_as_one() -> None:
     """A peer can send two thousand of them."""
-    tally = Tally()
+    counters = ServerCounters()
     for code in (1000, 1006, 1006, 1004, 1016, 2999, *range(3000, 5000)):
-        tally.ended(Ended(code, "connection lost", clean=True))
-    assert tally.closes == {"1000": 1, "1006": 2, OTHER: 2003}
+        counters.ended(Ended(code, "connection lost", clean=True))
+    assert counters.closes == {"1000": 1, "1006": 2, OTHER: 2003}
 
 
 def test_a_reset_by_us_counts_by_its_reason_and_one_by_the_peer_does_not() -> None:
-    tally = Tally()
+    counters = ServerCounters()
     for code, reason in ((1006, "ping timeout"), (1006, "outbox full"), (1006, "connection lost"), (1000, "bye")):
-        tally.ended(Ended(code, reason, clean=code == 1000))
-    assert {reason: count for reason, count in tally.evictions.items() if count} == {
+        counters.ended(Ended(code, reason, clean=code == 1000))
+    assert {reason: count for reason, count in counters.evictions.items() if count} == {
         "ping_timeout": 1,
         "outbox_full": 1,
     }
 
 
 def test_errors_count_by_hook() -> None:
-    account = Account()
+    counters = PathCounters()
     for hook in ("received_text", "disconnected", "received_text"):
-        account.failed(hook)
-    assert account.failures == {"client_connected": 0, "received_text": 2, "received_binary": 0, "disconnected": 1}
+        counters.failed(hook)
+    assert counters.failures == {"client_connected": 0, "received_text": 2, "received_binary": 0, "disconnected": 1}
 
 
 def test_counts_that_alerts_watch_begin_at_nothing() -> None:
     """Of a series that begins at 1 Prometheus sees no increase."""
-    tally = Tally()
-    assert tally.pauses == {"memory": 0, "queue": 0, "rate": 0}
-    assert tally.evictions["outbox_full"] == Account().failures["received_text"] == 0
+    counters = ServerCounters()
+    assert counters.pauses == {"memory": 0, "queue": 0, "rate": 0}
+    assert counters.evictions["outbox_full"] == PathCounters().failures["received_text"] == 0

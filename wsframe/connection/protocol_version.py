@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wsframe.protocol.events import Event
     from wsframe.protocol.size_limits import Check
 
-__all__ = ["RFC_6455", "AnyDecoder", "Dialect"]
+__all__ = ["RFC_6455", "AnyDecoder", "ProtocolVersion"]
 
 
 class AnyDecoder(Protocol):
@@ -37,7 +37,7 @@ class AnyDecoder(Protocol):
     def eof(self) -> list[Event]: ...
 
 
-class Dialect(NamedTuple):
+class ProtocolVersion(NamedTuple):
     """One way to read and write a connection; a newcomer's handshake decides which."""
 
     outbox: type[Outbox]
@@ -58,5 +58,5 @@ def make_encoder(deflate: Deflate | None, terms: Terms | None) -> Encoder | None
     return None if terms is None or deflate is None else Deflater(terms, deflate)
 
 
-RFC_6455 = Dialect(Outbox, make_decoder, make_encoder, has_pings=True)
+RFC_6455 = ProtocolVersion(Outbox, make_decoder, make_encoder, has_pings=True)
 """Version 13, and the drafts 7 and 8, whose frames are the same."""

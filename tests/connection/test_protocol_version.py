@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from wsframe import Deflate
-from wsframe.connection.dialect import RFC_6455
 from wsframe.connection.outbox import Outbox
+from wsframe.connection.protocol_version import RFC_6455
 from wsframe.hixie76 import HIXIE_76
 from wsframe.http.deflate_terms import negotiate
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS

@@ -6,7 +6,7 @@ import trio.lowlevel
 import wsframe
 from tests.recorder import Echo, Recorder
 from tests.wire import close, connected, frame, head, serving, stream_to, text
-from wsframe.hooks.accounts import MOST_PATHS, Accounts
+from wsframe.hooks.path_counters import MOST_PATHS, CountersByPath
 from wsframe.resources.routing.registry import Registry
 from wsframe.resources.routing.routing_table import Registration
 from wsframe.server.monitoring.figures import total
@@ -66,16 +66,16 @@ async def test_counts_do_not_fall_when_a_path_is_registered_again() -> None:
 
 
 def test_paths_beyond_the_most_share_one_account_for_ever() -> None:
-    accounts, registry = Accounts(), Registry()
+    counters, registry = CountersByPath(), Registry()
     resources = {f"/{at}": Recorder() for at in range(10_000)}
     for path, resource in resources.items():
         registry.table.put(path, registration(resource), ignore_case=False)
-    accounts.learn([registry.table])
+    counters.learn([registry.table])
     for resource in resources.values():
-        accounts.of(resource)
-    assert len(accounts.by_path) == MOST_PATHS + 1
-    assert accounts.of(resources["/7"]) is accounts.by_path["/7"]
-    assert accounts.of(resources["/9999"]) is accounts.of(resources["/500"]) is accounts.by_path["other"]
+        counters.of(resource)
+    assert len(counters.by_path) == MOST_PATHS + 1
+    assert counters.of(resources["/7"]) is counters.by_path["/7"]
+    assert counters.of(resources["/9999"]) is counters.of(resources["/500"]) is counters.by_path["other"]
 
 
 def registration(resource: wsframe.Resource) -> Registration:

@@ -3,7 +3,7 @@
 Nothing here is a metric of a monitoring system. Objects that are busy add to plain numbers, most of them once
 for each client or batch and not for each message; ``server/monitoring/figures`` reads them when somebody asks.
 
-Counts of open connections stay in their links. When a link has gone, its counts move into the account of its path.
+An open connection counts in its link. When the link has gone, its numbers are added to the counters of its path.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wsframe.connection.mailbox import Inbox
     from wsframe.connection.outbox import Outbox
 
-__all__ = ["BOUNDS", "OTHER", "Account", "Counted", "DurationBuckets", "Tally"]
+__all__ = ["BOUNDS", "OTHER", "Counted", "DurationBuckets", "PathCounters", "ServerCounters"]
 
 BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the buckets of a :class:`DurationBuckets`, in seconds."""
@@ -66,7 +66,7 @@ class Counted(Protocol):
     def outbox(self) -> Outbox: ...
 
 
-class Account:
+class PathCounters:
     """The numbers of one path: of clients that are gone, and of all its hooks."""
 
     __slots__ = (
@@ -113,7 +113,7 @@ class Account:
         self.failures[hook] = self.failures.get(hook, 0) + 1
 
 
-class Tally:
+class ServerCounters:
     """The numbers of all connections of a server, whatever their path."""
 
     __slots__ = ("closes", "deflated", "evictions", "inflated", "pauses")

@@ -51,7 +51,7 @@ async def test_the_line_has_the_figures_of_the_connection(
     assert len(ends) == 1
     (record,) = ends
     assert (record.name, record.levelname) == ("wsframe.connection", "INFO")
-    assert (record.filename, record.funcName) == ("end_line.py", "log_end")
+    assert (record.filename, record.funcName) == ("close_log.py", "log_end")
     assert fields(record) == {
         "peer": "127.0.0.1:50001", "path": "/", "code": 4000, "reason": "done", "seconds": 12.5,
         "messages_in": 3, "messages_out": 3, "bytes_in": 3 * (6 + 5) + 6 + 2 + 4, "bytes_out": 3 * 7 + 2 + 2 + 4,
@@ -170,7 +170,7 @@ async def test_without_info_nothing_is_formatted(
     def never(*_: object) -> str:
         raise AssertionError
 
-    monkeypatch.setattr("wsframe.connection.end_line.escaped", never)
+    monkeypatch.setattr("wsframe.connection.close_log.escaped", never)
     caplog.set_level("WARNING", "wsframe")
     async with open_kit(Recorder()) as kit:
         client = await kit.connect()
