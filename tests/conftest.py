@@ -143,7 +143,7 @@ WAITING = {
     "connection/test_large_binary.py",
     "connection/test_leaving.py",
     "connection/test_link.py",
-    "hooks/test_goodbye.py",
+    "hooks/test_remaining_clients.py",
     "hooks/test_hand_over.py",
     "hooks/test_hook_bounds.py",
     "net/test_poller.py",

@@ -16,9 +16,9 @@ ELSEWHERE = {
     # Types and values alone.
     "centrifuge/hooks": "centrifuge/test_handling.py",
     "backplane/engines/engine": "backplane/engines/test_supervised.py",
-    "hooks/holdings": "server/ownership/test_tenure.py",
-    "hooks/parting": "server/ownership/test_tenure.py",
-    "hooks/tenancy": "server/ownership/test_tenure.py",
+    "hooks/leased_partitions": "server/ownership/test_tenure.py",
+    "hooks/forced_end": "server/ownership/test_tenure.py",
+    "hooks/ownership_guard": "server/ownership/test_tenure.py",
     "resources/ownership": "server/ownership/test_tenure.py",
     "server/ownership/reports": "server/ownership/test_tenure.py",
     "server/ownership/owning": "server/ownership/test_tenure.py",

@@ -26,7 +26,7 @@ for those that the old side's task takes out of its queue, ``later`` for those t
 Handing over appends both to the new mailbox, so the order is kept.
 
 With ``ordering = "client"`` a client whose hook waits has a :class:`Backlog` in the mailbox, to which the task on
-watch moves the entries that it takes out for that client (``hooks/crew``).
+watch moves the entries that it takes out for that client (``hooks/client_ordering``).
 
 Invariants
 ----------

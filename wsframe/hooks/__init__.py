@@ -4,13 +4,13 @@ Read in this order:
 
 * ``listener``: one life of a resource, from ``running()`` to its last client.
 * ``caller``: calls the hooks for the entries of a mailbox, one at a time.
-* ``crew``: the tasks that do so where each client has an order of its own. ``goodbye``: the last
-  hooks of a life that is cut off.
-* ``contexts``: runs them in the context of their client.
+* ``client_ordering``: calls them with ``ordering = "client"``, where clients do not wait for each other.
+* ``context_vars``: runs them in the context of their client.
+* ``remaining_clients``: the last hooks of a life that is cancelled; ``forced_end``: the end of its connections.
 * ``listeners``: all lives of one server; they start, end, fail and start again.
 * ``path_counters``: the numbers of each path. ``stopwatch``: times of hooks, and of messages that wait for them.
-* ``tenancy``: a life that acts by a lease. ``holdings``: the partitions that are leased, with their lives; ``parting``:
-  how connections end whose hooks are cut off.
+* ``ownership_guard``: a life that acts by a lease. ``leased_partitions``: the partitions that are leased, with their
+  lives.
 * ``tracing``: spans of connections and hooks.
 * ``tasks``: tasks of a resource and of a client, and limits to a hook's time.
 * ``move_client``: how a client gets from one resource to another.

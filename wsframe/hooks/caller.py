@@ -14,13 +14,13 @@ table ``EVENTS`` at the end of this module: one method per type of entry.
 
 A hook is user code, and can do four things that must not reach the next client. It can raise:
 ``hook_failed`` decides about its client. It can set a ``ContextVar``: the client then keeps the
-context, and the task takes a new one (``hooks/contexts``). It can leave a nursery or a cancel
+context, and the task takes a new one (``hooks/context_vars``). It can leave a nursery or a cancel
 scope open: :class:`Nesting` closes it, and the hook counts as failed. It can take too long, or
 become useless because its client has gone: :class:`Bounds` cancels it.
 
 ``disconnected`` is owed to each client that had ``client_connected``, once. If tasks of the client
 still run, its end or its move goes back into the mailbox when the last of them is over: hooks of
-other clients do not wait for that. If the listener task itself is cancelled, ``hooks/goodbye`` calls
+other clients do not wait for that. If the listener task itself is cancelled, ``hooks/remaining_clients`` calls
 ``disconnected`` for all that remain, under a deadline.
 
 Invariants
@@ -49,9 +49,9 @@ from wsframe.connection.counters import PathCounters
 from wsframe.connection.handover import ClientConnected
 from wsframe.connection.mailbox import Inbox, Mailbox, Move, take
 from wsframe.exceptions import HookTimeout
-from wsframe.hooks.contexts import own_context, run_within
+from wsframe.hooks.context_vars import own_context, run_within
+from wsframe.hooks.forced_end import abort_stopped, drop, end_failed
 from wsframe.hooks.move_client import Destination, give_up, hand_over
-from wsframe.hooks.parting import abort_stopped, drop, end_failed
 from wsframe.hooks.posts import Call, Errand, Notice, Post
 from wsframe.hooks.tasks import Bounds, TaskFailed
 from wsframe.hooks.tracing import Tracing
@@ -135,9 +135,9 @@ class HookCaller:
             self._wrappers.append(partial(tracing.around, type(resource)))
         self.seconds: float = 0.0
         """Seconds in which hooks ran or waited."""
-        self.goodbye_seconds: float = timeouts.close
+        self.disconnected_seconds: float = timeouts.close
         """The most seconds that the last hooks take when the server is cut off."""
-        self.part: Callable[[AnyClient], object] = abort_stopped
+        self.force_end: Callable[[AnyClient], object] = abort_stopped
         """Ends the connection of a client that remains then."""
 
     def look_first(self, wrapper: Wrapper) -> None:
@@ -273,7 +273,7 @@ class HookCaller:
             client._link.leaving.left()
 
     async def _moved(self, mailbox: ClientMailbox, inbox: ClientInbox, move: Move[Destination]) -> None:
-        """Say goodbye to a client that goes to another resource, and hand it over."""
+        """Call ``disconnected`` for a client that goes to another resource, and hand it over."""
         client = inbox.client
         if client._work is not None and client._work.scopes:
             # Its tasks belong to this resource. Hooks of others do not wait for slow ones.

@@ -24,16 +24,16 @@ from wsframe.connection.lifeline import Lifeline
 from wsframe.connection.mailbox import Inbox, Mailbox
 from wsframe.doorbell import Happening
 from wsframe.hooks.caller import HookCaller
-from wsframe.hooks.contexts import take_context
-from wsframe.hooks.crew import Crew
-from wsframe.hooks.goodbye import say_goodbye
+from wsframe.hooks.client_ordering import ClientOrdering
+from wsframe.hooks.context_vars import take_context
 from wsframe.hooks.hand_over_steps import HandOverSteps
 from wsframe.hooks.members import Members
 from wsframe.hooks.move_client import Departures
+from wsframe.hooks.ownership_guard import OwnershipGuard
 from wsframe.hooks.posts import Posts
+from wsframe.hooks.remaining_clients import disconnect_remaining
 from wsframe.hooks.stopwatch import Stopwatch, Turn
 from wsframe.hooks.tasks import TaskFunction, Tasks
-from wsframe.hooks.tenancy import Tenancy
 from wsframe.hooks.tracing import Tracing
 from wsframe.limits import INHERIT, Limits, Overflow, Timeouts, filled
 from wsframe.log import Log, log_for
@@ -103,9 +103,9 @@ class Listener:
     __slots__ = (
         "_around", "_hooks", "_hooks_done", "_leaving", "_mailbox", "_posts", "_retired", "call", "clients",
         "counters", "deflate", "departures", "dismissed", "ended", "failure", "hand_over_steps", "join", "limits",
-        "members", "move", "notify", "partition", "place", "post", "post_from_thread", "predecessor", "ready",
-        "resource", "server", "start_for", "start_soon", "tasks", "tenancy", "timeouts", "topic", "topics", "tuning",
-        "turns",
+        "members", "move", "notify", "ownership_guard", "partition", "place", "post", "post_from_thread",
+        "predecessor", "ready", "resource", "server", "start_for", "start_soon", "tasks", "timeouts", "topic",
+        "topics", "tuning", "turns",
     )  # fmt: skip
 
     def __init__(self, resource: Resource[Any], counters: PathCounters, around: Surroundings) -> None:
@@ -170,12 +170,14 @@ class Listener:
         self.call: Callable[[Callable[..., object], tuple[object, ...]], Coroutine[Any, Any, object]] = self._posts.call
         self.notify: Callable[[str, tuple[object, ...], Callable[[], None]], None] = self._posts.notify
         self.hand_over_steps: HandOverSteps = HandOverSteps(self._mailbox, self._hooks, self._posts)
-        self.tenancy: Tenancy = Tenancy(self._hooks, self.tasks, self.hand_over_steps, self._leaving)
+        self.ownership_guard: OwnershipGuard = OwnershipGuard(
+            self._hooks, self.tasks, self.hand_over_steps, self._leaving
+        )
 
     @property
     def ownership(self) -> Ownership:
         """The right by which the life acts."""
-        return self.tenancy.ownership
+        return self.ownership_guard.ownership
 
     @property
     def received_before(self) -> int:
@@ -190,7 +192,7 @@ class Listener:
     @property
     def usable(self) -> bool:
         """Whether new clients can still join."""
-        over = self._hooks_done.happened or self.tenancy.over
+        over = self._hooks_done.happened or self.ownership_guard.over
         return self.failure is None and not (over or self.dismissed or self.hand_over_steps.leaves)
 
     @property
@@ -209,7 +211,7 @@ class Listener:
         """Live until :meth:`retire` was called and the last client has gone."""
         try:
             async with ProtectedNursery() as nursery:
-                self.tenancy.enter(nursery.scope)
+                self.ownership_guard.enter(nursery.scope)
                 nursery.start_soon(self._keep, name=f"keeper of {type(self.resource).__name__}")
                 await flushing(self._listen(), self._around.flusher)
         finally:
@@ -238,7 +240,7 @@ class Listener:
 
     def hurry(self) -> None:
         """End the time that the last hooks and leaving ``running()`` have."""
-        self._hooks.goodbye_seconds = 0.0
+        self._hooks.disconnected_seconds = 0.0
         self._leaving.deadline = -inf
 
     def _may_end(self) -> bool:
@@ -255,7 +257,7 @@ class Listener:
                     self._hooks.topic = self.topic
                     with trio.move_on_after(PATIENCE):
                         await self.topics.interest.hear(self.topic).wait()
-                await self.tenancy.look()
+                await self.ownership_guard.look()
                 await flushing(self._inside_running(), self._around.flusher)
                 if not self._hooks_done.happened:
                     raise RuntimeError("running() ended before its resource: did it swallow an exception of a task?")
@@ -272,7 +274,7 @@ class Listener:
 
     async def _inside_running(self) -> None:
         async with check_made_by_running(type(self.resource), self.resource.running()):
-            with self.tenancy.inside:
+            with self.ownership_guard.inside:
                 try:
                     async with ProtectedNursery() as nursery:
                         # From here on running() is left after the hooks, in order, even if the server is cancelled.
@@ -343,12 +345,14 @@ class Listener:
             bell.lead = self._around.lead
             if together:
                 flusher, over = self._around.flusher, self._hooks_done
-                await Crew(self._hooks, self._mailbox, self._posts, flusher, self.turns, self._may_end, over).run()
+                await ClientOrdering(
+                    self._hooks, self._mailbox, self._posts, flusher, self.turns, self._may_end, over
+                ).run()
             else:
                 await self._call_in_order()
         except BaseException:
             bell.quit()
-            await say_goodbye(self._hooks, self._mailbox, together=together)
+            await disconnect_remaining(self._hooks, self._mailbox, together=together)
             raise
         finally:
             bell.quit()

@@ -8,7 +8,7 @@ from typing import Any
 import trio
 
 from wsframe.connection.counters import PathCounters
-from wsframe.hooks.holdings import Holdings
+from wsframe.hooks.leased_partitions import LeasedPartitions
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.path_counters import CountersByPath
 from wsframe.http.paths import normalized_program_path, normalized_request_path
@@ -107,7 +107,7 @@ class Roster:
         make_listener: Makes a listener for a resource, which counts in the numbers of its path.
         nursery: The nursery of the listeners.
         placement: The partitions whose lives are in this process; all of them by default.
-        holdings: The lives that depend on leases; none by default.
+        leased: The lives that depend on leases; none by default.
     """
 
     def __init__(
@@ -116,11 +116,11 @@ class Roster:
         make_listener: Callable[[Resource[Any], PathCounters], Listener],
         nursery: ProtectedNursery,
         placement: Placement | None = None,
-        holdings: Holdings | None = None,
+        leased: LeasedPartitions | None = None,
     ) -> None:
         self.registries: Registries = Registries(registries)
         self.placement: Placement = placement or Placement.alone()
-        self._holdings = holdings or Holdings()
+        self._leased = leased or LeasedPartitions()
         self.whereabouts: Whereabouts = Whereabouts(self.registries, self.placement)
         self._absences = Absences(self.whereabouts)
         self._make_listener = make_listener
@@ -207,7 +207,7 @@ class Roster:
         counters = self.counters.of(factory or resource)
         listener = self._living[id(resource)] = self._make_listener(resource, counters)
         listener.partition = residence.partition
-        self._holdings.enter(listener)
+        self._leased.enter(listener)
         if residence.scope == "shared" and self.placement.spread:
             listener.topic = topic_of(residence.key)
         linger = 0.0 if factory is None else factory.linger
@@ -232,7 +232,7 @@ class Roster:
         finally:
             del self._living[key]
             self.made.forget(listener)
-            self._holdings.leave(listener)
+            self._leased.leave(listener)
             listener.ended.set()
             self.received_before += listener.received_before
             if listener.failure is not None and self.registries.has(listener.resource):

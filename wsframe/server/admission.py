@@ -384,7 +384,7 @@ class Admission:
         accept_client: Callable[[Request], Awaitable[Any]] = listener.resource.accept_client
         if self._tracing is not None:
             accept_client = self._tracing.around(type(listener.resource), "accept_client", accept_client)
-        accept = await decide(listener.tenancy.within(accept_client), request, listener.resource)
+        accept = await decide(listener.ownership_guard.within(accept_client), request, listener.resource)
         await check_in_time(self._answer_by)
         target = accept.deliver_to
         if isinstance(target, Resource) and target is not listener.resource:

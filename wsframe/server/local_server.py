@@ -41,7 +41,7 @@ from wsframe.backplane.interface import History
 from wsframe.connection.link import Link
 from wsframe.connection.reactor import Reactor
 from wsframe.doorbell import check_trio
-from wsframe.hooks.holdings import Holdings
+from wsframe.hooks.leased_partitions import LeasedPartitions
 from wsframe.hooks.listener import Listener, Surroundings
 from wsframe.hooks.listeners import Roster
 from wsframe.hooks.tracing import made_tracing
@@ -330,12 +330,12 @@ class LocalServer:
 
     def _open_roster(self, lives: ProtectedNursery, workings: ProtectedNursery) -> None:
         """Start the lives that belong here, now or once this server owns their partitions."""
-        holdings = Holdings()
+        leased = LeasedPartitions()
         make = partial(Listener, around=self._around)
-        self.roster = Roster(self._registries, make, lives, placement_of(self.duty), holdings)
+        self.roster = Roster(self._registries, make, lives, placement_of(self.duty), leased)
         self.posting = Posting(self.roster, self.topics, self._worker)
         self.owning = made_owning(
-            self.roster, holdings, self.topics, self.posting, self.reactor, self._options.cluster, self._worker
+            self.roster, leased, self.topics, self.posting, self.reactor, self._options.cluster, self._worker
         )
         self.roster.watch()
         self.posting.open()

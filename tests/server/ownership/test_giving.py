@@ -61,13 +61,13 @@ async def test_rebalancing_shares_the_partitions_with_clients(autojump_clock: Mo
             for path in paths.values():
                 nursery.start_soon(stay, path)
             await trio.sleep(180)  # for symmetry b has half of the partitions by now, most of them without clients
-            before = [len(servers.tenure(name).holdings.crowds()) for name in servers.kits]
+            before = [len(servers.tenure(name).leased.crowds()) for name in servers.kits]
             assert [len(servers.tenure(name).here) for name in servers.kits] == [128, 128]
             assert before == [len(paths), 0]
             giving_of(servers, "b").rebalance()
             await trio.sleep(2 * len(paths))
             assert closed == [1012] * (len(paths) // 2)
-            assert [len(servers.tenure(name).holdings.crowds()) for name in servers.kits] == [
+            assert [len(servers.tenure(name).leased.crowds()) for name in servers.kits] == [
                 len(paths) - len(paths) // 2,
                 len(paths) // 2,
             ]
@@ -192,7 +192,7 @@ async def test_a_life_in_a_partition_that_is_being_left_takes_no_newcomer(autoju
         path = path_of(servers, "a")
         partition = servers.partition("a", path)
         await servers.kits["a"].connect(path, patience=1000)
-        (life,) = servers.tenure("a").holdings.lives(partition)
+        (life,) = servers.tenure("a").leased.lives(partition)
         assert life.open
         async with trio.open_nursery() as nursery:
             nursery.start_soon(giving_of(servers, "a").give, partition, servers.tenure("b").node)

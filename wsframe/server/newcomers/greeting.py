@@ -45,7 +45,7 @@ def greet(newcomer: Newcomer, request: Request, accept: Accept, seat: Seat) -> t
         Reject: 500 if the decision cannot be sent, 503 if the lease of the resource was lost while it decided.
     """
     listener, headers, terms = seat.listener, request.headers, None
-    if listener.tenancy.over:
+    if listener.ownership_guard.over:
         raise retry_later("resource not running")
     resource = listener.resource
     if listener.deflate is not None and newcomer.version == 13:  # RFC 7692 extends RFC 6455 alone

@@ -96,7 +96,7 @@ class Giving:
         if trio.current_time() >= self._rebalance_until:
             self._followed.clear()
             return False
-        crowds, now = self._tenure.holdings.crowds(), trio.current_time()
+        crowds, now = self._tenure.leased.crowds(), trio.current_time()
         self._followed = {one: (at, to) for one, (at, to) in self._followed.items() if at > now - FOLLOWED}
         coming = Counter(to for _, to in self._followed.values())
         for partition in sorted(crowds, key=crowds.__getitem__):
@@ -110,8 +110,8 @@ class Giving:
 
     def _shareable(self) -> Iterable[int]:
         """Return partitions without clients, those without a life first; if asked to, then those with clients."""
-        lives = {one: len(self._tenure.holdings.lives(one)) for one in self._tenure.here}
-        crowds = self._tenure.holdings.crowds()
+        lives = {one: len(self._tenure.leased.lives(one)) for one in self._tenure.here}
+        crowds = self._tenure.leased.crowds()
         asked = trio.current_time() < self._rebalance_until
         shareable = lives if asked else lives.keys() - crowds.keys()
         return sorted(shareable, key=lambda one: (crowds.get(one, 0), lives[one]))
@@ -128,7 +128,7 @@ class Giving:
         if tenure.here.get(partition) is not lease:
             return
         tenure.close(partition, to)
-        lives = tuple(tenure.holdings.lives(partition))
+        lives = tuple(tenure.leased.lives(partition))
         with trio.move_on_after(LEAVE_WITHIN + max((life.timeouts.close for life in lives), default=0.0)):
             await leave_lives(lives, self._reactor, nowhere, None, partition)
         if tenure.here.get(partition) is lease:
@@ -140,7 +140,7 @@ class Giving:
         """End lives as the loss of their lease would."""
         for life in lives:
             logger.warning("%r does not end in time: its hooks are cancelled", life, kind="slow")
-            life.tenancy.end()
+            life.ownership_guard.end()
         with trio.move_on_after(END_WITHIN):
             for life in lives:
                 await life.ended.wait()
@@ -155,11 +155,11 @@ class Giving:
         tenure.leaving = True
         tenure.reports.tell()
         going = {one: preferred(one, names) for one in tenure.here if (names := self.takers(one))}
-        busy = [one for one in going if tenure.holdings.lives(one)]
+        busy = [one for one in going if tenure.leased.lives(one)]
         empty = {one: to for one, to in going.items() if one not in busy}
         await tenure.release(list(empty), empty)
         begun = trio.current_time()
-        groups = [[one] * max(1, sum(life.members.count for life in tenure.holdings.lives(one))) for one in busy]
+        groups = [[one] * max(1, sum(life.members.count for life in tenure.leased.lives(one))) for one in busy]
         async with ProtectedNursery() as nursery:
             for at, batch in planned(groups, seconds):
                 await trio.sleep_until(begun + at)

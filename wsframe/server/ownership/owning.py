@@ -8,7 +8,7 @@ from typing import Any, Final
 from wsframe.backplane.contained import ContainedBackplane
 from wsframe.backplane.interface import Backplane
 from wsframe.connection.reactor import Reactor
-from wsframe.hooks.holdings import Holdings
+from wsframe.hooks.leased_partitions import LeasedPartitions
 from wsframe.hooks.listeners import Roster
 from wsframe.resources.routing.registry import Registry
 from wsframe.resources.server import Server
@@ -77,7 +77,7 @@ def grants_leases(plane: Backplane | None, worker: Worker | None) -> bool:
 
 
 def made_owning(
-    roster: Roster, holdings: Holdings, topics: Topics, posting: Posting, reactor: Reactor, cluster: Cluster,
+    roster: Roster, leased: LeasedPartitions, topics: Topics, posting: Posting, reactor: Reactor, cluster: Cluster,
     worker: Worker | None,
 ) -> Owning | None:  # fmt: skip
     """Make the part of a server that owns partitions, before any life begins; None if it shares no resource."""
@@ -88,7 +88,7 @@ def made_owning(
         roster.placement.shared_only = True
         return None
     tokens = None if worker is None else worker.board.tokens
-    tenure = Tenure(plane, topics, roster.placement, holdings, posting, roster.update, cluster.lease_seconds, tokens)
+    tenure = Tenure(plane, topics, roster.placement, leased, posting, roster.update, cluster.lease_seconds, tokens)
     roster.placement.leased = tenure
     posting.service = ""  # the service of all machines, which the backplane separates from others
     return Owning(tenure, Giving(tenure, reactor))

@@ -23,7 +23,7 @@ from wsframe.backplane.interface import Lease
 from wsframe.backplane.node_leases import Leases, NodeLeases
 from wsframe.doorbell import Doorbell
 from wsframe.exceptions import LivesElsewhere
-from wsframe.hooks.holdings import Holdings
+from wsframe.hooks.leased_partitions import LeasedPartitions
 from wsframe.http.responses import retry_later
 from wsframe.log import Log, log_for
 from wsframe.resources import ownership as seen
@@ -79,7 +79,7 @@ class Tenure:
         leases: Grants them.
         topics: Lead to the other servers.
         placement: The slot of this process, and the partitions that another generation of it has.
-        holdings: The lives.
+        leased: The lives.
         posting: Takes the posts of other servers.
         update: Starts the lives of partitions that have begun.
         seconds: The length of a lease.
@@ -91,7 +91,7 @@ class Tenure:
         leases: Leases,
         topics: Topics,
         placement: Placement,
-        holdings: Holdings,
+        leased: LeasedPartitions,
         posting: Posting,
         update: Callable[[], object],
         seconds: float,
@@ -99,7 +99,7 @@ class Tenure:
     ) -> None:
         self._topics = topics
         self._placement = placement
-        self.holdings: Holdings = holdings
+        self.leased: LeasedPartitions = leased
         self._posting = posting
         self._update = update
         self._seconds = seconds
@@ -318,7 +318,7 @@ class Tenure:
             self._here[partition] = lease
             self._tokens[partition] = lease.token
             self._try_at.pop(partition, None)
-            self.holdings.begin(partition, seen.Ownership(lease.token, partial(self._leases.left, lease)))
+            self.leased.begin(partition, seen.Ownership(lease.token, partial(self._leases.left, lease)))
             self._posting.begin(partition)
         if fresh:
             self.reports.due.ring()
@@ -341,7 +341,7 @@ class Tenure:
         if lease is not None and self._tokens[partition] == lease.token:
             self._tokens[partition] = 0
         self._closed.pop(partition, None)
-        self.holdings.lose(partition)
+        self.leased.lose(partition)
         self._posting.end(partition)
         self.reports.due.ring()
 
@@ -349,7 +349,7 @@ class Tenure:
         """Let no newcomer join a partition any more, if it is here, and is about to be given to a server or to any."""
         if partition in self._here:
             self._closed[partition] = to
-            for life in self.holdings.lives(partition):
+            for life in self.leased.lives(partition):
                 life.hand_over_steps.leaves = True
 
     async def release(
@@ -379,7 +379,7 @@ class Tenure:
         place, now = self._placement, trio.current_time()
         held = {*self._here, *(one for one, until in self._claims.items() if until > now)}
         return Report(
-            node=self.node, slot=place.slot, count=place.count, held=frozenset(held), busy=len(self.holdings.crowds()),
+            node=self.node, slot=place.slot, count=place.count, held=frozenset(held), busy=len(self.leased.crowds()),
             leaving=self.leaving, given={one: to for one, to in self._closed.items() if to},
         )  # fmt: skip
 

@@ -15,7 +15,7 @@ from tests.local_server import local_server_of
 from tests.recorder import Recorder
 from tests.wire import Peer, connected, serving, text
 from wsframe import Timeouts
-from wsframe.hooks import crew
+from wsframe.hooks import client_ordering
 from wsframe.hooks.posts import Errand
 
 
@@ -112,7 +112,7 @@ async def test_tasks_are_as_many_as_hooks_wait_and_are_used_again() -> None:
 
 
 async def test_spare_tasks_are_no_more_than_tasks_in_hooks_beyond_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "SPARES", 2)
+    monkeypatch.setattr(client_ordering, "SPARES", 2)
     room = Each()
     async with serving(room) as server, several(server, 20) as peers:
         for peer in peers:

@@ -1,4 +1,4 @@
-"""The end of clients that are still there when a life is cut off: each has its ``disconnected``."""
+"""The clients that remain when a life is cancelled: each of them still has its ``disconnected``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import trio
 from wsframe.connection.handover import CONNECTED
 from wsframe.connection.mailbox import Mailbox
 from wsframe.hooks.caller import HookCaller
+from wsframe.hooks.forced_end import end_failed
 from wsframe.hooks.move_client import call_off
-from wsframe.hooks.parting import end_failed
 from wsframe.hooks.tasks import TaskFailed, log_task
 from wsframe.resources.client import Client
 from wsframe.user_code.errors import contain
@@ -19,10 +19,10 @@ from wsframe.user_code.protected_nursery import ProtectedNursery
 if TYPE_CHECKING:
     AnyClient = Client[Any]
 
-__all__ = ["say_goodbye"]
+__all__ = ["disconnect_remaining"]
 
 
-async def say_goodbye(hooks: HookCaller, mailbox: Mailbox[AnyClient], *, together: bool) -> None:
+async def disconnect_remaining(hooks: HookCaller, mailbox: Mailbox[AnyClient], *, together: bool) -> None:
     """Call ``disconnected`` for each client that remains, although the task is being cancelled.
 
     Args:
@@ -30,20 +30,20 @@ async def say_goodbye(hooks: HookCaller, mailbox: Mailbox[AnyClient], *, togethe
         mailbox: The mailbox of the clients.
         together: Whether the hooks of several clients can overlap.
     """
-    deadline = trio.current_time() + hooks.goodbye_seconds
+    deadline = trio.current_time() + hooks.disconnected_seconds
     served = [client for client in hooks.clients if serves(mailbox, client)]
     if together:
         with trio.CancelScope(shield=True):
             async with ProtectedNursery() as nursery:
                 for client in served:
-                    nursery.start_soon(part_from, hooks, client, deadline)
+                    nursery.start_soon(disconnect, hooks, client, deadline)
     else:
         for client in served:
-            await part_from(hooks, client, deadline)
+            await disconnect(hooks, client, deadline)
     # New clients whose client_connected never ran only give back their place.
     for inbox, event in tuple(mailbox.entries):  # an end can be added
         if inbox is not None and event is CONNECTED:
-            hooks.part(inbox.client)
+            hooks.force_end(inbox.client)
             inbox.client._link.leaving.left()
             hooks.leave()
         elif inbox is not None and isinstance(event, TaskFailed):
@@ -59,8 +59,8 @@ def serves(mailbox: Mailbox[AnyClient], client: AnyClient) -> bool:
     return inbox is not None and inbox.mailbox is mailbox
 
 
-async def part_from(hooks: HookCaller, client: AnyClient, deadline: float) -> None:
-    hooks.part(client)
+async def disconnect(hooks: HookCaller, client: AnyClient, deadline: float) -> None:
+    hooks.force_end(client)
     with trio.CancelScope(shield=True, deadline=deadline):
         try:
             await hooks.end(client)

@@ -1,4 +1,4 @@
-"""The tasks that call hooks with ``ordering = "client"``: one is on watch, the others are in hooks that wait.
+"""Calling hooks with ``ordering = "client"``: one task is on watch, the others are in hooks that wait.
 
 How it works
 ------------
@@ -19,7 +19,7 @@ Invariants
    the backlog's first, then those of the mailbox.
 3. Entries that belong to no client (posts, calls, notices) have one backlog together: their hooks never overlap.
 4. An errand is done while no hook waits, and no other begins: the watch stays with it.
-5. If the crew is cancelled, entries in backlogs are back in the mailbox once all hooks have ended.
+5. If the tasks are cancelled, entries in backlogs are back in the mailbox once all hooks have ended.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from wsframe.connection.flusher import Flusher, flushing
 from wsframe.connection.mailbox import Backlog, Inbox, Mailbox
 from wsframe.doorbell import Happening
 from wsframe.hooks.caller import BATCH, BATCH_SECONDS, HookCaller
-from wsframe.hooks.contexts import going_on, take_context
+from wsframe.hooks.context_vars import going_on, take_context
 from wsframe.hooks.posts import Errand, Posts
 from wsframe.hooks.stopwatch import Stopwatch, Turn
 from wsframe.resources.client import Client
@@ -46,10 +46,10 @@ if TYPE_CHECKING:
     ClientMailbox = Mailbox[AnyClient]
     ClientInbox = Inbox[AnyClient]
 
-__all__ = ["Crew"]
+__all__ = ["ClientOrdering"]
 
 SPARES = 64
-"""The crew keeps this many spare tasks, or as many as there are tasks in hooks if these are more."""
+"""This many spare tasks are kept, or as many as there are tasks in hooks if these are more."""
 
 
 class WaitingHook(NamedTuple):
@@ -62,8 +62,8 @@ class WaitingHook(NamedTuple):
     began: float
 
 
-class Crew:
-    """The tasks of one life of a resource.
+class ClientOrdering:
+    """Calls the hooks of one life of a resource, with an order for each client.
 
     Args:
         hooks: Calls the hooks.

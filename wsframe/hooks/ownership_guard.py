@@ -1,4 +1,4 @@
-"""A life whose partition is leased: it looks at the lease before each hook, and ends at once without it."""
+"""The guard of a leased life: it looks at the lease before each hook, and ends the life once that is lost."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any, TypeAlias
 import trio
 
 from wsframe.hooks.caller import HookCaller
+from wsframe.hooks.forced_end import LOST, close_lost
 from wsframe.hooks.hand_over_steps import HandOverSteps
-from wsframe.hooks.parting import LOST, close_lost
 from wsframe.hooks.tasks import Tasks
 from wsframe.http.request import Request
 from wsframe.http.responses import retry_later
 from wsframe.resources.ownership import Ownership
 
-__all__ = ["Tenancy"]
+__all__ = ["OwnershipGuard"]
 
 AcceptClient: TypeAlias = Callable[[Request], Awaitable[Any]]
 
 
-class Tenancy:
-    """The right by which one life acts.
+class OwnershipGuard:
+    """Lets one life act only while this process owns its resource.
 
     Args:
         hooks: Calls its hooks.
@@ -48,7 +48,7 @@ class Tenancy:
         self.ownership: Ownership = Ownership()
         """As the resource sees it."""
         self.over: bool = False
-        """Whether the lease is lost: nothing but goodbye is left to do."""
+        """Whether the lease is lost: only ``disconnected`` and the exit of ``running()`` are left to do."""
 
     def depend(self, ownership: Ownership) -> None:
         """Act by a lease from now on, before the life begins."""
@@ -78,7 +78,7 @@ class Tenancy:
             return
         self.over = True
         self._hooks.refusal = LOST
-        self._hooks.part = close_lost
+        self._hooks.force_end = close_lost
         self._hand_over_steps.stop_tasks()
         self._tasks.cancel()
         self.inside.shield = True

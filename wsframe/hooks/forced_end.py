@@ -1,4 +1,4 @@
-"""The end of a connection whose hooks are cut off, or failed by a fault of ours: nothing waits for its peer."""
+"""Ends of a connection whose hooks are cancelled, or fail by a fault of ours: nothing waits for its peer."""
 
 from __future__ import annotations
 

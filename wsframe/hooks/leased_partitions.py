@@ -1,4 +1,4 @@
-"""The partitions that a process holds by leases, and the lives in each: a loss ends all of them in one step."""
+"""The partitions that this process has leased, with the lives in each: the loss of a lease ends them in one step."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from wsframe.hooks.listener import Listener
 from wsframe.resources.ownership import Ownership
 from wsframe.workers.partitions import EVERYWHERE
 
-__all__ = ["Holdings"]
+__all__ = ["LeasedPartitions"]
 
 
-class Holding:
-    """One partition, from the moment at which its lease was acquired."""
+class LeasedPartition:
+    """One partition, from the moment its lease is acquired."""
 
     __slots__ = ("lives", "ownership")
 
@@ -21,15 +21,15 @@ class Holding:
         self.lives: dict[Listener, None] = {}
 
 
-class Holdings:
+class LeasedPartitions:
     """The partitions that are held by leases; none where nothing is leased."""
 
     def __init__(self) -> None:
-        self._held: dict[int, Holding] = {}
+        self._held: dict[int, LeasedPartition] = {}
 
     def begin(self, partition: int, ownership: Ownership) -> None:
         """Have the lives of a partition depend on a lease from now on."""
-        self._held[partition] = Holding(ownership)
+        self._held[partition] = LeasedPartition(ownership)
 
     def lives(self, partition: int) -> Collection[Listener]:
         """Return the lives that depend on the lease of a partition."""
@@ -45,14 +45,14 @@ class Holdings:
         """End the lives of a partition, whose lease is lost."""
         held = self._held.pop(partition, None)
         for life in () if held is None else tuple(held.lives):
-            life.tenancy.end()
+            life.ownership_guard.end()
 
     def enter(self, life: Listener) -> None:
         """Have a life that begins depend on the lease of its partition, if that is leased."""
         held = None if life.partition == EVERYWHERE else self._held.get(life.partition)
         if held is not None:
             held.lives[life] = None
-            life.tenancy.depend(held.ownership)
+            life.ownership_guard.depend(held.ownership)
 
     def leave(self, life: Listener) -> None:
         """Forget a life that has ended."""
