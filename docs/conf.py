@@ -35,7 +35,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(\w*Error|\w*Exception\w*|ExceptionGroup|int|str|bytes|float|object|optional)"),
     (r"py:.*", r"(.*\.)?(DataT|ResultT|ArgsT|BytesLike|AnyClient|Overflow|Ordering|HeaderFields|Poller\w*|Any)"),
     (r"py:.*", r"(.*\.)?(\w+FunctionT|DefaultT)"),
-    (r"py:.*", r"(.*\.)?(Life|Lifeline|Outbox|Registration|HandlerT|SSLContext|TaskStatus)"),
+    (r"py:.*", r"(.*\.)?(Life|ClientLink|Outbox|Registration|HandlerT|SSLContext|TaskStatus)"),
     (r"py:.*", r"(.*\.)?(Functions|HandlerKeywords|Node|PublishOptions|BroadcastOptions|ResourceClassT|Served)"),
 ]
 

@@ -12,8 +12,7 @@ from unittest.mock import patch
 from tests.resets import reset
 from wsframe import speedups
 from wsframe.connection.counters import PathCounters
-from wsframe.connection.handover import CONNECTED, Arrival
-from wsframe.connection.lifeline import Lifeline
+from wsframe.connection.interfaces import CONNECTED, Arrival, ClientLink
 from wsframe.connection.link import Link
 from wsframe.connection.mailbox import Inbox, Mailbox, take
 from wsframe.connection.reactor import Reactor
@@ -120,7 +119,7 @@ class Place:
     def over(self) -> bool:
         return False
 
-    def make_client(self, link: Lifeline, arrival: Arrival, encoder: Encoder | None) -> Client:
+    def make_client(self, link: ClientLink, arrival: Arrival, encoder: Encoder | None) -> Client:
         return Client(link, link.outbox, arrival.request, self.resource, None, None, encoder)
 
     def check_for(self, client: Client) -> Check | None:

@@ -26,7 +26,7 @@ ELSEWHERE = {
     "backplane/postgres/schema": "backplane/postgres/test_backplane.py",
     "backplane/redis/scripts": "backplane/redis/test_link.py",
     "backplane/redis/connection": "backplane/redis/test_link.py",
-    "connection/handover": "connection/test_reactor.py",
+    "connection/interfaces": "connection/test_reactor.py",
     "protocol/encoder": "protocol/test_deflate.py",
     "resources/life": "resources/topics/test_topics.py",
     # Methods that only call those of another module.

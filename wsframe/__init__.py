@@ -26,7 +26,7 @@ if typing.TYPE_CHECKING:
     from wsframe.backplane.presence import Member as Member
     from wsframe.browser import browser_client as browser_client
     from wsframe.browser import browser_client_source as browser_client_source
-    from wsframe.connection.lifeline import ClientStatistics as ClientStatistics
+    from wsframe.connection.client_statistics import ClientStatistics as ClientStatistics
     from wsframe.exceptions import BinaryRefused as BinaryRefused
     from wsframe.exceptions import HookTimeout as HookTimeout
     from wsframe.exceptions import LivesElsewhere as LivesElsewhere
@@ -124,7 +124,7 @@ else:
     _MODULES = {
         "backplane.presence": "Member",
         "browser": "browser_client browser_client_source",
-        "connection.lifeline": "ClientStatistics",
+        "connection.client_statistics": "ClientStatistics",
         "exceptions": "BinaryRefused HookTimeout LivesElsewhere ResourceEnded WsframeError",
         "http.client_handshake": "HandshakeFailed HandshakeRejected",
         "http.origins": "OriginValidator any_origin origin_exact origin_prefix same_origin",

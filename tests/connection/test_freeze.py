@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from tests.links import CLOCK, Links, Nobody, Peer, languages, running_in
 from tests.protocol.streams import chunked, frames, streams
 from tests.wire import BINARY, PING, TEXT, close, frame, text
+from wsframe.connection.client_statistics import statistics_of
 from wsframe.connection.freeze import CannotFreeze, freeze, thaw
 from wsframe.connection.frozen_document import from_document, to_document
-from wsframe.connection.handover import CONNECTED
-from wsframe.connection.lifeline import statistics_of
+from wsframe.connection.interfaces import CONNECTED
 from wsframe.connection.link import Link
 from wsframe.connection.mailbox import Move
 from wsframe.limits import Limits

@@ -13,7 +13,7 @@ import wsframe
 from tests.client_side import Line, Sending, offered
 from tests.hixie76.hixie_peer import CLOSING, reference
 from wsframe.connection.flusher import Flusher
-from wsframe.connection.lifeline import Lifeline
+from wsframe.connection.interfaces import ClientLink
 from wsframe.connection.memory_budget import FRAME_COST, Budget
 from wsframe.hixie76.encoder import HixieEncoder
 from wsframe.hixie76.outbox import HixieOutbox
@@ -48,7 +48,7 @@ class Old(Sending):
         self.flusher = Flusher(Budget(1 << 30))
         self.outbox = HixieOutbox(self.line.send, self.line, limit, overflow, self.flusher)
         request, nothing = Request("/old", KEYS, host="192.0.2.1", port=4711), cast("Any", None)
-        link = cast("Lifeline", NoLink())
+        link = cast("ClientLink", NoLink())
         self.client = wsframe.Client(link, self.outbox, request, nothing, None, None, HixieEncoder())
 
     def sent(self) -> bytes:

@@ -9,7 +9,7 @@ import trio
 import wsframe
 from tests.kernel import FakeKernel, Rig
 from tests.wire import BINARY, CONTINUATION, PING, TEXT, Frame
-from wsframe.connection.lifeline import Lifeline
+from wsframe.connection.interfaces import ClientLink
 from wsframe.http.request import Request
 
 Sent = tuple[wsframe.Client, FakeKernel]
@@ -26,7 +26,7 @@ class NoLink:
 def make_client(rig: Rig, data: object = None) -> wsframe.Client:
     fields = [(b"Host", b"h"), (b"Origin", b"http://o"), (b"Sec-WebSocket-Version", b"13")]
     request = Request("/path?x=1", fields, host="192.0.2.1", port=4711)
-    return wsframe.Client(cast("Lifeline", NoLink()), rig.outbox, request, wsframe.Resource(), "chat", data)
+    return wsframe.Client(cast("ClientLink", NoLink()), rig.outbox, request, wsframe.Resource(), "chat", data)
 
 
 @pytest.fixture

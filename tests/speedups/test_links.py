@@ -14,7 +14,7 @@ from tests.links import CLOCK, Links, Peer, running_in
 from tests.weight import cost_of
 from tests.wire import BINARY, CLOSE, PING, TEXT, frame, text
 from wsframe import speedups
-from wsframe.connection.handover import CONNECTED
+from wsframe.connection.interfaces import CONNECTED
 from wsframe.connection.memory_budget import MESSAGE_COST
 from wsframe.limits import Limits
 from wsframe.net.poller import READ, WRITE

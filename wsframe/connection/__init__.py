@@ -12,9 +12,9 @@ Read in this order:
 * ``flusher``: when the outboxes are sent. ``memory_budget``: how much all clients can hold together, and how much
   each object counts.
 * ``close_log``: the line of the log at the end of each connection.
-* ``handover``: the values that ``server/admission`` hands over, and the calls made upwards.
+* ``interfaces``: a new client's arrival from ``server/admission``, and the calls between links, lives and clients.
 * ``counters``: the numbers that a server counts, for each path and in all.
-* ``lifeline``: the requests of a client to its link.
+* ``client_statistics``: the numbers of one client.
 * ``freeze``: an open connection as plain values, to go on in another link or process.
 * ``frozen_document``: these values as JSON and bytes.
 * ``protocol_version``: the differences between versions of the protocol.

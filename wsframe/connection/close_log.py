@@ -10,7 +10,7 @@ from wsframe.http.request import peer_name
 from wsframe.log import Log, escaped, log_for, shortened
 
 if TYPE_CHECKING:
-    from wsframe.connection.handover import LinkClient
+    from wsframe.connection.interfaces import LinkedClient
     from wsframe.connection.mailbox import Inbox
     from wsframe.connection.outbox import Outbox
     from wsframe.protocol.events import Ended
@@ -28,7 +28,7 @@ class LoggedLink(Protocol):
     clock: Callable[[], float]
     opened_at: float
     bytes_received: int
-    client: LinkClient
+    client: LinkedClient
     inbox: Inbox[Any]
     outbox: Outbox
 

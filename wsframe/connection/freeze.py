@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from wsframe.connection.handover import Arrival
+from wsframe.connection.interfaces import Arrival
 from wsframe.connection.outbox import Outbox
 from wsframe.http.request import Request
 from wsframe.net.transport import Transport
@@ -31,8 +31,7 @@ from wsframe.protocol.events import PongReceived
 from wsframe.protocol.fast_lane import weigh
 
 if TYPE_CHECKING:
-    from wsframe.connection.handover import Host, LinkClient
-    from wsframe.connection.lifeline import HeldPlace
+    from wsframe.connection.interfaces import HeldPlace, Host, LinkedClient
     from wsframe.connection.link import Link
     from wsframe.connection.reactor import Reactor
     from wsframe.limits import Limits, Overflow, Timeouts
@@ -191,7 +190,7 @@ def freeze(link: Link, known: Known | None = None) -> tuple[Endpoint, FrozenConn
     return link.leaving.hand_over(), frozen
 
 
-def deflate_of(client: LinkClient) -> Deflate | None:
+def deflate_of(client: LinkedClient) -> Deflate | None:
     """Return the settings of a client's compressor; None without one."""
     return client._encoder.options if isinstance(client._encoder, Deflater) else None
 

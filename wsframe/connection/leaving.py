@@ -16,8 +16,7 @@ from wsframe.protocol.events import Ended
 
 if TYPE_CHECKING:
     from wsframe.connection.counters import PathCounters
-    from wsframe.connection.handover import LinkClient
-    from wsframe.connection.lifeline import HeldPlace
+    from wsframe.connection.interfaces import HeldPlace, LinkedClient
     from wsframe.connection.loop import Loop
     from wsframe.connection.mailbox import Inbox
     from wsframe.connection.pings import Pings
@@ -40,7 +39,7 @@ class LeavingLink(ClosingLink, Protocol):
     opened_at: float
     bytes_received: int
     counters: PathCounters
-    client: LinkClient
+    client: LinkedClient
     loop: Loop[Any]
     transport: Transport
     readiness: Readiness

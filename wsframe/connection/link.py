@@ -34,7 +34,7 @@ from wsframe.user_code.errors import contain
 
 if TYPE_CHECKING:
     from wsframe.connection.counters import PathCounters
-    from wsframe.connection.handover import Arrival, LinkClient
+    from wsframe.connection.interfaces import Arrival, LinkedClient
     from wsframe.connection.outbox import Outbox
     from wsframe.connection.protocol_version import AnyDecoder
     from wsframe.net.transport import Transport
@@ -116,9 +116,9 @@ class Link:
         encoder = version.encoder(host.deflate, arrival.terms)
         if arrival.terms is not None:
             loop.counters.measure(self.connection, encoder)
-        self.client: LinkClient = host.make_client(self, arrival, encoder)
+        self.client: LinkedClient = host.make_client(self, arrival, encoder)
         mailbox = host.mailbox_for_client()
-        self.inbox: Inbox[LinkClient] = Inbox(self.client, mailbox, host.limits, self, loop.budget)
+        self.inbox: Inbox[LinkedClient] = Inbox(self.client, mailbox, host.limits, self, loop.budget)
         self.leaving: Leaving = Leaving(self, arrival.reservation)
         self.closing: Closing = Closing(self, self.leaving)
         self.ask(host.check_for(self.client))

@@ -42,7 +42,7 @@ from contextvars import copy_context
 import trio
 
 from wsframe.connection.flusher import Flusher, flushing
-from wsframe.connection.handover import Arrival
+from wsframe.connection.interfaces import Arrival
 from wsframe.connection.lead import Lead
 from wsframe.connection.link import Link
 from wsframe.connection.loop import Loop

@@ -46,7 +46,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from wsframe.connection.counters import PathCounters
-from wsframe.connection.handover import ClientConnected
+from wsframe.connection.interfaces import ClientConnected
 from wsframe.connection.mailbox import Inbox, Mailbox, Move, take
 from wsframe.exceptions import HookTimeout
 from wsframe.hooks.context_vars import own_context, run_within

@@ -18,9 +18,8 @@ import trio
 
 from wsframe.connection.counters import PathCounters
 from wsframe.connection.flusher import Flusher, flushing
-from wsframe.connection.handover import CONNECTED, Arrival
+from wsframe.connection.interfaces import CONNECTED, Arrival, ClientLink
 from wsframe.connection.lead import Lead
-from wsframe.connection.lifeline import Lifeline
 from wsframe.connection.mailbox import Inbox, Mailbox
 from wsframe.doorbell import Happening
 from wsframe.hooks.caller import HookCaller
@@ -310,7 +309,7 @@ class Listener:
     def overflow(self) -> Overflow:
         return self.resource.overflow
 
-    def make_client(self, link: Lifeline, arrival: Arrival, encoder: Encoder | None) -> AnyClient:
+    def make_client(self, link: ClientLink, arrival: Arrival, encoder: Encoder | None) -> AnyClient:
         """Make the client of a new link."""
         return Client(link, link.outbox, arrival.request, self.resource, arrival.subprotocol, arrival.data, encoder)
 

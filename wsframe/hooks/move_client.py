@@ -12,8 +12,7 @@ from collections.abc import Container
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wsframe.connection.counters import PathCounters
-from wsframe.connection.handover import Host
-from wsframe.connection.lifeline import Lifeline
+from wsframe.connection.interfaces import ClientLink, Host
 from wsframe.connection.mailbox import Inbox, Move
 from wsframe.doorbell import check_thread
 from wsframe.exceptions import LivesElsewhere
@@ -118,7 +117,7 @@ def hand_over(inbox: Inbox[AnyClient], move: Move[Destination]) -> None:
     inbox.end_move(move)
 
 
-def change_counters(link: Lifeline, counters: PathCounters) -> None:
+def change_counters(link: ClientLink, counters: PathCounters) -> None:
     """Count the messages up to now for the path that a client leaves, and later ones for its new one."""
     if link.closing.phase is not Phase.GONE:  # else its numbers are in counters of a path already
         link.counters.settle(link)

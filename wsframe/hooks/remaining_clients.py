@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from wsframe.connection.handover import CONNECTED
+from wsframe.connection.interfaces import CONNECTED
 from wsframe.connection.mailbox import Mailbox
 from wsframe.hooks.caller import HookCaller
 from wsframe.hooks.forced_end import end_failed

@@ -24,7 +24,7 @@ import trio
 from wsframe.backplane.interface import Position
 from wsframe.backplane.presence import Member
 from wsframe.connection.freeze import FrozenConnection, let_go, thaw
-from wsframe.connection.lifeline import HeldPlace
+from wsframe.connection.interfaces import HeldPlace
 from wsframe.connection.link import Link
 from wsframe.connection.reactor import Reactor
 from wsframe.hooks.hand_over import HOOK_SECONDS, RESTART

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsframe.connection.counters import PathCounters
 from wsframe.connection.freeze import FrozenConnection
-from wsframe.connection.handover import Arrival
-from wsframe.connection.lifeline import Lifeline
+from wsframe.connection.interfaces import Arrival, ClientLink
 from wsframe.connection.mailbox import Inbox, Mailbox
 from wsframe.hooks.listener import Listener
 from wsframe.limits import Limits, Timeouts
@@ -62,7 +61,7 @@ class Restored:
         """Whether the life is over."""
         return self._listener.over
 
-    def make_client(self, link: Lifeline, arrival: Arrival, encoder: Encoder | None) -> AnyClient:
+    def make_client(self, link: ClientLink, arrival: Arrival, encoder: Encoder | None) -> AnyClient:
         """Make the client of a new link."""
         return self._listener.make_client(link, arrival, encoder)
 
@@ -91,7 +90,7 @@ class Returning(Restored):
         self._client = client
         self._mailbox: Mailbox[AnyClient] = client._link.inbox.mailbox
 
-    def make_client(self, link: Lifeline, arrival: Arrival, encoder: Encoder | None) -> AnyClient:
+    def make_client(self, link: ClientLink, arrival: Arrival, encoder: Encoder | None) -> AnyClient:
         """Tie the client to its new link."""
         self._client._link, self._client._outbox, self._client._encoder = link, link.outbox, encoder
         return self._client

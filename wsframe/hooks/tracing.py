@@ -18,7 +18,7 @@ from wsframe.resources.client import Client
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, TracerProvider
 
-    from wsframe.connection.lifeline import HeldPlace
+    from wsframe.connection.interfaces import HeldPlace
     from wsframe.resources.resource import Resource
 
 __all__ = ["TracedPlace", "Tracing", "made_tracing"]

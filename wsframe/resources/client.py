@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar, TypeVarTuple, final
 
 import trio
 
-from wsframe.connection.lifeline import ClientStatistics, Lifeline, statistics_of
+from wsframe.connection.client_statistics import ClientStatistics, statistics_of
+from wsframe.connection.interfaces import ClientLink
 from wsframe.connection.outbox import put_frame
 from wsframe.doorbell import Signal, check_thread
 from wsframe.exceptions import BinaryRefused
@@ -61,7 +62,7 @@ class Client(Generic[DataT]):
 
     def __init__(
         self,
-        link: Lifeline,
+        link: ClientLink,
         outbox: Outbox,
         request: Request,
         resource: Resource[DataT],

@@ -47,7 +47,7 @@ from typing import Any
 
 import trio
 
-from wsframe.connection.handover import Arrival
+from wsframe.connection.interfaces import Arrival
 from wsframe.connection.reactor import Reactor
 from wsframe.exceptions import LivesElsewhere
 from wsframe.hooks.listener import Listener

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from wsframe.connection.handover import Arrival
+from wsframe.connection.interfaces import Arrival
 from wsframe.connection.protocol_version import RFC_6455
 from wsframe.http import handshake
 from wsframe.http.deflate_terms import negotiate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.links import Links, running_in
 from tests.protocol.peer import TEXT, frame
-from wsframe.connection.lifeline import statistics_of
+from wsframe.connection.client_statistics import statistics_of
 from wsframe.protocol.frames import data_frame
 
 
