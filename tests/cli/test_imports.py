@@ -19,7 +19,7 @@ UNUSED = [
     "wsframe.resources.json_resource", "wsframe.resources.topics.publisher", "wsframe.server.monitoring.prometheus",
     # The supervisor's side.
     "wsframe.cli.reload", "wsframe.workers.child", "wsframe.workers.inherited", "wsframe.workers.relay_keeper",
-    "wsframe.workers.renewal", "wsframe.workers.supervisor",
+    "wsframe.workers.rolling_restart", "wsframe.workers.supervisor",
     # Other commands.
     "wsframe.cli.asyncapi", "wsframe.cli.bench", "wsframe.cli.connect", "wsframe.cli.new", "wsframe.cli.routes",
     "wsframe.cli.terminal", "wsframe.cli.top",

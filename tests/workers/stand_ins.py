@@ -91,17 +91,17 @@ class Workers:
         self._changed = trio.Event()
         self.errors: list[Exception] = []
         """Raised by the next starts, one each."""
-        self.birth: trio.Event = trio.Event()
+        self.may_start: trio.Event = trio.Event()
         """Starts wait for it, as they do for the thread that starts a process."""
-        self.birth.set()
-        self.births = 0
+        self.may_start.set()
+        self.starts = 0
         """Starts that have begun."""
 
     async def launch(self, slot: int, generation: int, predecessor: Child | None = None) -> Child:
         """Start one, for a supervisor."""
         await trio.lowlevel.checkpoint()
-        self.births += 1
-        await self.birth.wait()
+        self.starts += 1
+        await self.may_start.wait()
         if self.errors:
             raise self.errors.pop()
         made = StandIn(slot, generation, self._equipment.board, self._patience)

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from tests.workers.test_renewal import EVEN, ODD, end, renewed, restarting
+from tests.workers.test_rolling_restart import EVEN, ODD, end, replaced, restarting
 from tests.workers.test_supervisor import supervised
 from wsframe.workers.partitions import PARTITIONS
 
@@ -19,12 +19,12 @@ async def test_a_new_program_that_exits_before_it_is_ready_stops_the_restart_and
 ) -> None:
     """As sys.exit() in running() of a shared resource does, where a setting is missing."""
     async with supervised(tmp_path, 2, patience=float("inf")) as service:
-        old, renewal = await restarting(service, 2)
+        old, restart = await restarting(service, 2)
         new = await service.workers.at(2)
         new.say("ending", code=1001, lame_duck=0.0)
         new.process.end(5)
-        await renewal.done.wait()
-        assert renewal.failure == "the new worker 0 ended with status 5; the old workers go on"
+        await restart.done.wait()
+        assert restart.failure == "the new worker 0 ended with status 5; the old workers go on"
         assert not service.supervisor.leaving.is_set()
         old[1].process.end(-9)
         successor = await service.workers.at(3)
@@ -41,16 +41,16 @@ async def test_a_program_that_ends_as_soon_as_it_takes_over_takes_down_one_slot_
     tmp_path: Path, autojump_clock: MockClock, count: int
 ) -> None:
     async with supervised(tmp_path, count, patience=float("inf")) as service:
-        old, renewal = await restarting(service, count)
-        new = await renewed(service, old[0], count, list(range(0, PARTITIONS, count)))
+        old, restart = await restarting(service, count)
+        new = await replaced(service, old[0], count, list(range(0, PARTITIONS, count)))
         await trio.testing.wait_all_tasks_blocked()
         new.process.end(7)
         dying = count + 1
-        while not renewal.done.is_set():
+        while not restart.done.is_set():
             (await service.workers.at(dying)).process.end(7)
             dying += 1
             await trio.sleep(5)
-        assert renewal.failure == "worker 0 is down or starting for 60 s; the others go on"
+        assert restart.failure == "worker 0 is down or starting for 60 s; the others go on"
         assert {one.slot for one in service.workers.started[count:]} == {0}
         await end(service, *old[1:], *service.workers.started[dying:])
 
@@ -59,15 +59,15 @@ async def test_the_next_slot_waits_for_the_successor_of_a_worker_that_has_taken_
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with supervised(tmp_path, 2, patience=float("inf")) as service:
-        old, renewal = await restarting(service, 2)
-        new = await renewed(service, old[0], 2, EVEN)
+        old, restart = await restarting(service, 2)
+        new = await replaced(service, old[0], 2, EVEN)
         await trio.testing.wait_all_tasks_blocked()
         new.process.end(-9)
         successor = await service.workers.at(3)
         await trio.sleep(20)
         assert len(service.workers.started) == 4
         successor.say("ready")
-        last = await renewed(service, old[1], 4, ODD)
-        await renewal.done.wait()
-        assert not renewal.failure
+        last = await replaced(service, old[1], 4, ODD)
+        await restart.done.wait()
+        assert not restart.failure
         await end(service, successor, last)

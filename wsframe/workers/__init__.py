@@ -15,7 +15,7 @@
 * ``relay_keeper``: keeps the process running that passes messages between the workers.
 * ``spare``: a process that has imported wsframe, and becomes a worker when one has died.
 * ``supervisor``: starts the workers and looks after them.
-* ``rolling``: the supervisor's table of a rolling restart, without input or output; ``renewal`` carries it out.
+* ``restart_table``: the steps of a rolling restart, without input or output; ``rolling_restart`` carries them out.
 * ``socket_exchange``: a conversation of two processes about sockets that go from one to the other.
 * ``state_file``: a state on its way there, as JSON and bytes in a file without a name.
 

@@ -29,8 +29,8 @@ from wsframe.workers.child import Child, status_of
 from wsframe.workers.inherited import Equipment
 from wsframe.workers.orders import ControlMessage
 from wsframe.workers.relay_keeper import RelayKeeper
-from wsframe.workers.renewal import NOT_READY, Renewal
-from wsframe.workers.rolling import READY_WITHIN
+from wsframe.workers.restart_table import READY_WITHIN
+from wsframe.workers.rolling_restart import NOT_READY, RollingRestart
 from wsframe.workers.slots import CANNOT_START, LONGEST_PAUSE, LOOK, Act, Looks, RestartBackoff, reason_of
 from wsframe.workers.spare import SpareKeeper
 from wsframe.workers.worker import inquiries_at
@@ -90,12 +90,12 @@ class Supervisor:
         self._children: list[Child] = []
         self._current: dict[int, Child] = {}
         """The worker of each slot, the last one to be ready; none while the slot is down."""
-        self._heirs: dict[int, Child] = {}
+        self._successors: dict[int, Child] = {}
         """Workers that follow others that are still there."""
-        self._births: dict[int, trio.Event] = {}
+        self._starts: dict[int, trio.Event] = {}
         """Set when the start of such a worker, which is under way, is over."""
-        self._renewal: Renewal | None = None
-        self._next_renewal: Renewal | None = None
+        self._restart: RollingRestart | None = None
+        self._next_restart: RollingRestart | None = None
         """The one that follows it, or waits for a worker to be ready."""
         self._tasks: trio.Nursery
         self._backoffs = [RestartBackoff() for _ in range(equipment.count)]
@@ -136,12 +136,12 @@ class Supervisor:
         if failure:
             self.failure, self.status = failure, 2
         self._leaving.set()
-        if not self._serving and self._next_renewal is not None:  # it waits for the start
-            self._next_renewal.done.set()
+        if not self._serving and self._next_restart is not None:  # it waits for the start
+            self._next_restart.done.set()
         for child in self._children:
             self._send_away(child, code, lame_duck)
 
-    def restart(self) -> Renewal | None:
+    def restart(self) -> RollingRestart | None:
         """Order a rolling restart: it begins once the one under way is over, and all workers are ready.
 
         The code can be newer than the code that the restart under way has loaded; a restart that has not begun yet is
@@ -155,65 +155,65 @@ class Supervisor:
             return None
         if self._spares is not None:
             self._spares.discard()  # its code can be older than the order
-        if self._next_renewal is not None:
-            return self._next_renewal
-        self._next_renewal = Renewal(self._equipment.count, self._current, self._plan.drain, self._start_heir)
+        if self._next_restart is not None:
+            return self._next_restart
+        count, drain = self._equipment.count, self._plan.drain
+        self._next_restart = RollingRestart(count, self._current, drain, self._start_successor)
         if not self._serving:
             logger.info("a restart follows the start, once all workers have been ready")
-        elif self._renewal is not None and not self._renewal.done.is_set():
+        elif self._restart is not None and not self._restart.done.is_set():
             logger.info("another restart follows the one under way")
         else:
-            self._tasks.start_soon(self._renew)
-        return self._next_renewal
+            self._tasks.start_soon(self._run_restarts)
+        return self._next_restart
 
     def _all_ready(self) -> bool:
         """Return whether each slot has a worker that has been ready."""
         return len(self._current) == self._equipment.count and all(one.ready for one in self._current.values())
 
-    async def _renew(self) -> None:
+    async def _run_restarts(self) -> None:
         """Run the next restart, and those that follow it, each once all workers are ready."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(cancel_when, self._leaving, nursery.cancel_scope)
-            while (following := self._next_renewal) is not None:
+            while (following := self._next_restart) is not None:
                 starting = [one for one in self._current.values() if not one.ready]
                 if not self._all_ready():
                     logger.info("a restart waits until all workers are ready")
                 with trio.move_on_after(READY_WITHIN + LONGEST_PAUSE):
                     while not self._all_ready():  # noqa: ASYNC110
                         await trio.sleep(LOOK)
-                self._renewal, self._next_renewal = following, None
+                self._restart, self._next_restart = following, None
                 if self._all_ready():
                     await following.run()
                 else:
                     following.refuse(NOT_READY)
                     start_again(starting)
             nursery.cancel_scope.cancel()
-        if self._leaving.is_set() and self._next_renewal is not None:
-            self._next_renewal.done.set()
+        if self._leaving.is_set() and self._next_restart is not None:
+            self._next_restart.done.set()
 
-    async def _start_heir(self, slot: int, old: Child | None) -> Child:
+    async def _start_successor(self, slot: int, old: Child | None) -> Child:
         """Start a worker beside the one that it follows."""
         assert old is not None
-        if (
-            former := self._heirs.get(slot)
-        ) is not None:  # of a restart that has failed: it has the row of the next one
+        former = self._successors.get(slot)
+        if former is not None:  # of a restart that has failed: it has the row of the next one
             await former.gone.wait()
-        if old.gone.is_set():  # else it would have two successors: nobody has seen the birth of this one
+        if old.gone.is_set():  # else it would have two successors: nobody has seen the start of this one
             raise RuntimeError("the worker before it has ended, and has another successor")
-        birth = self._births[slot] = trio.Event()
+        start = self._starts[slot] = trio.Event()
         try:
-            heir = self._heirs[slot] = await self._start(slot, old.generation + 1, old)
+            successor = self._successors[slot] = await self._start(slot, old.generation + 1, old)
         finally:
-            del self._births[slot]
-            birth.set()
-        self._tasks.start_soon(self._accompany, heir)
-        return heir
+            del self._starts[slot]
+            start.set()
+        self._tasks.start_soon(self._accompany, successor)
+        return successor
 
-    async def _last_heir(self, child: Child) -> Child:
+    async def _last_successor(self, child: Child) -> Child:
         """Wait for the end of the workers that have followed one; return the last of them."""
-        while (heir := self._heirs.pop(child.slot, None)) is not None:
-            await heir.gone.wait()
-            child = heir
+        while (successor := self._successors.pop(child.slot, None)) is not None:
+            await successor.gone.wait()
+            child = successor
         return child
 
     def hurry(self) -> None:
@@ -239,7 +239,7 @@ class Supervisor:
                 pause = self._judge(slot, f"worker {slot}", f"cannot start: {reason_of(error)}")
                 continue
             await self._accompany(child)
-            child = await self._last_heir(child)
+            child = await self._last_successor(child)
             generation = child.generation
             pause = self._judge(slot, child.name, child.end, ready=child.ready, steady=child.watch.steady)
 
@@ -268,8 +268,9 @@ class Supervisor:
             nursery.start_soon(self._hear, child)
             child.status = status_of(await child.process.wait())
             nursery.cancel_scope.cancel()
-        if (birth := self._births.get(child.slot)) is not None:  # of its heir, which takes its lineage, or of another
-            await birth.wait()
+        start = self._starts.get(child.slot)
+        if start is not None:  # of its successor, which takes its lineage, or of another
+            await start.wait()
         self._hear_rest(child)
         child.close()
         if self._current.get(child.slot) is child:  # before its row goes: nobody finds a slot ready without a process
@@ -281,11 +282,11 @@ class Supervisor:
         self._children.remove(child)
         if child.ends_service:
             self.status = self.status or child.status
-        if self._heirs.get(child.slot) is child:
-            del self._heirs[child.slot]
+        if self._successors.get(child.slot) is child:
+            del self._successors[child.slot]
         child.gone.set()
-        if self._renewal is not None:
-            self._renewal.gone(child)
+        if self._restart is not None:
+            self._restart.gone(child)
 
     def _judge(self, slot: int, name: str, how: str, *, ready: bool = False, steady: bool = False) -> float:
         """Log how a worker has ended, unless it had the order; return the seconds until its successor starts."""
@@ -327,8 +328,8 @@ class Supervisor:
             self._welcome(child)
         elif message.name == "failed":
             child.failure = fields["reason"]
-        elif message.name == "over" and self._renewal is not None:
-            self._renewal.over(child, fields["partitions"])
+        elif message.name == "over" and self._restart is not None:
+            self._restart.over(child, fields["partitions"])
         elif message.name == "ending" and (child.ready or not self._serving):  # else it cannot start, as in its import
             child.ends_service = not self._leaving.is_set()
             self.drain(fields["code"], fields["lame_duck"])
@@ -341,8 +342,8 @@ class Supervisor:
             self._current[child.slot] = child
             child.control.say("accept", started=False)
             logger.info("%s is ready", child.name)
-            if self._renewal is not None:
-                self._renewal.ready(child)
+            if self._restart is not None:
+                self._restart.ready(child)
             return
         if not self._all_ready():
             return
@@ -350,8 +351,8 @@ class Supervisor:
         for one in self._current.values():
             one.control.say("accept", started=one.slot == 0)
         self._started()
-        if self._next_renewal is not None:
-            self._tasks.start_soon(self._renew)
+        if self._next_restart is not None:
+            self._tasks.start_soon(self._run_restarts)
 
     async def _look(self) -> None:
         """Look at the beats of all workers, for ever."""
@@ -363,8 +364,8 @@ class Supervisor:
             if self._relay is not None:
                 self._relay.look()
             if self._spares is not None:
-                renewing = self._renewal is not None and not self._renewal.done.is_set()
-                self._spares.look(calm=self._all_ready() and not renewing and not self._leaving.is_set())
+                restarting = self._restart is not None and not self._restart.done.is_set()
+                self._spares.look(calm=self._all_ready() and not restarting and not self._leaving.is_set())
             for child in tuple(self._children):
                 self._act(child, child.watch.look(self._board.row(child.slot, child.generation).beats))
 

@@ -274,11 +274,11 @@ async def attend(supervisor: Supervisor, service: Service, started: trio.Event, 
 async def answer(made: Equipment, supervisor: Supervisor, request: bytes) -> dict[str, Any]:
     """Answer an inquiry about the whole service, or restart its workers and answer when that is done."""
     if request == b"restart":
-        renewal = supervisor.restart()
-        if renewal is None:
+        restart = supervisor.restart()
+        if restart is None:
             return {"error": "the service ends"}
-        await renewal.done.wait()
-        return {"error": renewal.failure or ("" if renewal.table.done else "the service ends")}
+        await restart.done.wait()
+        return {"error": restart.failure or ("" if restart.table.done else "the service ends")}
     if request == REQUEST_REBALANCE:
         return await ask_first(made.runtime.folder, made.board, request)
     return await service_snapshot(made.runtime.folder, made.board) if request == REQUEST else unknown(request)

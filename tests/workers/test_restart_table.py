@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsframe.workers.rolling import Do, RollingRestart, Step
+from wsframe.workers.restart_table import Do, RestartTable, Step
 
 PARTITIONS = [(0, 2, 4), (1, 3, 5)]
 
 
-def begun() -> RollingRestart:
+def begun() -> RestartTable:
     """Return a restart whose first slot is being left."""
-    restart = RollingRestart(PARTITIONS, drain=8)
+    restart = RestartTable(PARTITIONS, drain=8)
     assert restart.go_on(0) == [Step(Do.START, 0)]
     assert restart.new_ready(0, 1) == [Step(Do.LEAVE, 0)]
     return restart
@@ -47,7 +47,7 @@ def test_workers_6_partitions_of_other_slots_are_not_begun() -> None:
 
 
 def test_a_new_worker_that_is_not_ready_in_time_leaves_the_old_one_alone() -> None:
-    restart = RollingRestart(PARTITIONS, drain=8)
+    restart = RestartTable(PARTITIONS, drain=8)
     restart.go_on(0)
     assert restart.go_on(29.9) == []
     assert restart.go_on(30) == [Step(Do.KILL_NEW, 0)]
@@ -58,7 +58,7 @@ def test_a_new_worker_that_is_not_ready_in_time_leaves_the_old_one_alone() -> No
 
 
 def test_a_new_worker_that_ends_before_it_is_ready_stops_the_restart() -> None:
-    restart = RollingRestart(PARTITIONS, drain=8)
+    restart = RestartTable(PARTITIONS, drain=8)
     restart.go_on(0)
     assert restart.new_gone(0, "ended with status 2") == []
     assert restart.failure == "the new worker 0 ended with status 2; the old workers go on"
@@ -73,7 +73,7 @@ def test_an_old_worker_that_takes_too_long_is_killed() -> None:
 
 
 def test_an_old_worker_that_dies_early_is_followed_by_the_new_one() -> None:
-    restart = RollingRestart(PARTITIONS, drain=8)
+    restart = RestartTable(PARTITIONS, drain=8)
     restart.go_on(0)
     assert restart.old_gone(0) == []
     assert restart.new_ready(0, 1) == [Step(Do.BEGIN, 0, (0, 2, 4))]
@@ -123,7 +123,7 @@ EVENTS = st.lists(
 def test_workers_6_no_order_of_events_begins_a_partition_that_is_not_over(
     events: list[tuple[str, int, list[int], float]],
 ) -> None:
-    restart, now = RollingRestart(PARTITIONS, drain=8), 0.0
+    restart, now = RestartTable(PARTITIONS, drain=8), 0.0
     over: set[int] = set()
     told: set[int] = set()
     for event, slot, partitions, seconds in events:
@@ -156,7 +156,7 @@ def test_an_old_worker_that_dies_before_its_turn_has_been_restarted_by_that() ->
 
 
 def test_an_old_worker_that_dies_before_its_turn_does_not_end_a_restart_that_has_failed() -> None:
-    restart = RollingRestart(PARTITIONS, drain=8)
+    restart = RestartTable(PARTITIONS, drain=8)
     restart.go_on(0)
     restart.new_gone(0, "ended with status 2")
     assert restart.old_gone(0) == restart.old_gone(1) == []

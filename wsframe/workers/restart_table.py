@@ -1,4 +1,4 @@
-"""A rolling restart: each slot's new worker takes over from its old one, one partition after another.
+"""The table of a rolling restart: the new worker of each slot takes over from the old one, partition by partition.
 
 This is the supervisor's table, without input or output. The supervisor reports events and carries out the
 steps that the table returns. The life of one slot's restart:
@@ -22,8 +22,8 @@ The rules:
 3. An old worker that has been told to leave is killed when it takes longer than the drain and a grace.
 4. A new worker that ends after that is started again like any other; the next one begins with all partitions that
    are over by then, also if the old one has ended before it is ready.
-5. The next slot's turn comes once all slots have a worker that is ready; ``renewal`` waits for that, and stops the
-   restart if one has none for long.
+5. The next slot's turn comes once all slots have a worker that is ready; ``rolling_restart`` waits for that, and
+   stops the restart if one has none for long.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from enum import Enum
 from math import inf
 from typing import NamedTuple
 
-__all__ = ["GRACE", "READY_WITHIN", "Do", "RollingRestart", "Step"]
+__all__ = ["GRACE", "READY_WITHIN", "Do", "RestartTable", "Step"]
 
 READY_WITHIN = 30.0
 """Seconds that a new worker has to import its program and to become ready."""
@@ -104,7 +104,7 @@ class SlotRestart:
         return self.note_over(self._partitions)
 
 
-class RollingRestart:
+class RestartTable:
     """The restart of all slots, one after another.
 
     Args:
@@ -186,9 +186,8 @@ class RollingRestart:
     def old_gone(self, slot: int) -> list[Step]:
         """Note that the old worker of a slot has been reaped, whatever it died of."""
         if not self.failure and self._slots[slot].phase is RestartPhase.WAITING:
-            self._slots[
-                slot
-            ].phase = RestartPhase.DONE  # the supervisor replaces it as ever: that one runs the new program
+            # The supervisor replaces it as ever, by a worker that runs the new program.
+            self._slots[slot].phase = RestartPhase.DONE
             return []
         current = self._at(slot)
         if current is None:

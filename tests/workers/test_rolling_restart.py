@@ -14,20 +14,20 @@ from tests.workers.stand_ins import StandIn
 from tests.workers.test_supervisor import Service, supervised
 from wsframe.workers.orders import ControlMessage
 from wsframe.workers.partitions import PARTITIONS
-from wsframe.workers.renewal import Renewal
+from wsframe.workers.rolling_restart import RollingRestart
 
 EVEN, ODD = list(range(0, PARTITIONS, 2)), list(range(1, PARTITIONS, 2))
 
 
-async def restarting(service: Service, count: int) -> tuple[list[StandIn], Renewal]:
+async def restarting(service: Service, count: int) -> tuple[list[StandIn], RollingRestart]:
     """Begin a restart; return the old workers."""
     old = await service.workers.all_ready(count)
-    renewal = service.supervisor.restart()
-    assert renewal is not None
-    return old, renewal
+    restart = service.supervisor.restart()
+    assert restart is not None
+    return old, restart
 
 
-async def renewed(service: Service, old: StandIn, number: int, partitions: list[int]) -> StandIn:
+async def replaced(service: Service, old: StandIn, number: int, partitions: list[int]) -> StandIn:
     """Go through the restart of one slot; return its new worker."""
     new = await service.workers.at(number)
     assert (new.slot, new.generation) == (old.slot, old.generation + 1)
@@ -52,13 +52,13 @@ async def test_workers_6_slot_after_slot_begins_what_its_old_worker_has_left(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with supervised(tmp_path, 2) as service:
-        old, renewal = await restarting(service, 2)
-        new = [await renewed(service, old[0], 2, EVEN), await renewed(service, old[1], 3, ODD)]
-        await renewal.done.wait()
-        assert not renewal.failure
+        old, restart = await restarting(service, 2)
+        new = [await replaced(service, old[0], 2, EVEN), await replaced(service, old[1], 3, ODD)]
+        await restart.done.wait()
+        assert not restart.failure
         again = service.supervisor.restart()
-        assert again is not renewal
-        third = await renewed(service, new[0], 4, EVEN)
+        assert again is not restart
+        third = await replaced(service, new[0], 4, EVEN)
         await end(service, third, new[1], *service.workers.started[5:])
 
 
@@ -67,14 +67,14 @@ async def test_a_new_worker_that_cannot_start_stops_the_restart(
     tmp_path: Path, autojump_clock: MockClock, how: str
 ) -> None:
     async with supervised(tmp_path, 2, patience=float("inf")) as service:
-        old, renewal = await restarting(service, 2)
+        old, restart = await restarting(service, 2)
         new = await service.workers.at(2)
         if how == "ends":
             new.say("failed", reason="no module named x")
             new.process.end(2)
-        await renewal.done.wait()
-        assert renewal.failure
-        assert ("no module named x" in renewal.failure) == (how == "ends")
+        await restart.done.wait()
+        assert restart.failure
+        assert ("no module named x" in restart.failure) == (how == "ends")
         assert new.process.signals == (["KILL"] if how == "hangs" else [])
         assert len(service.workers.started) == 3
         assert not any(one.process.signals for one in old)
@@ -86,18 +86,18 @@ async def test_a_restart_that_follows_a_failed_one_waits_for_the_end_of_its_new_
 ) -> None:
     """They would share a row of the board, and an address."""
     async with supervised(tmp_path, 1, patience=float("inf")) as service:
-        (old,), renewal = await restarting(service, 1)
+        (old,), restart = await restarting(service, 1)
         slow = await service.workers.at(1)
         slow.process.kill = lambda: slow.process.signals.append("KILL")  # type: ignore[method-assign]
-        await renewal.done.wait()
-        assert (renewal.failure != "", slow.process.signals) == (True, ["KILL"])
+        await restart.done.wait()
+        assert (restart.failure != "", slow.process.signals) == (True, ["KILL"])
         again = service.supervisor.restart()
         assert again is not None
         await trio.sleep(5)
-        assert service.workers.births == 2, "the old worker and the one that is being killed"
+        assert service.workers.starts == 2, "the old worker and the one that is being killed"
         slow.row.beats = 7
         slow.process.end(-9)
-        new = await renewed(service, old, 2, list(range(PARTITIONS)))
+        new = await replaced(service, old, 2, list(range(PARTITIONS)))
         new.row.beats = 8
         await again.done.wait()
         assert (again.failure, new.row.beats) == ("", 8)
@@ -123,10 +123,10 @@ async def test_workers_6_an_old_worker_that_dies_has_left_everything(tmp_path: P
 
 async def test_an_old_worker_that_does_not_leave_is_killed(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with supervised(tmp_path, 1, patience=float("inf")) as service:
-        (old,), renewal = await restarting(service, 1)
+        (old,), restart = await restarting(service, 1)
         new = await service.workers.at(1)
         new.say("ready")
-        await renewal.done.wait()
+        await restart.done.wait()
         assert old.process.signals == ["KILL"]
         await end(service, new)
 
@@ -135,7 +135,7 @@ async def test_a_new_worker_that_dies_while_the_old_one_leaves_has_a_successor(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with supervised(tmp_path, 1) as service:
-        (old,), renewal = await restarting(service, 1)
+        (old,), restart = await restarting(service, 1)
         first = await service.workers.at(1)
         first.say("ready")
         assert await old.hears() == ControlMessage("leave", {})
@@ -146,8 +146,8 @@ async def test_a_new_worker_that_dies_while_the_old_one_leaves_has_a_successor(
         assert await second.hears() == ControlMessage("accept", {"started": False})
         assert await second.hears() == ControlMessage("begin", {"partitions": [7]})
         old.process.end()
-        await renewal.done.wait()
-        assert not renewal.failure
+        await restart.done.wait()
+        assert not restart.failure
         await end(service, second)
 
 
@@ -155,14 +155,14 @@ async def test_workers_6_a_successor_that_is_ready_only_after_the_end_of_the_old
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with supervised(tmp_path, 1) as service:
-        (old,), renewal = await restarting(service, 1)
+        (old,), restart = await restarting(service, 1)
         first = await service.workers.at(1)
         first.say("ready")
         assert await old.hears() == ControlMessage("leave", {})
         first.process.end(-9)
         second = await service.workers.at(2)
         old.process.end()
-        await renewal.done.wait()
+        await restart.done.wait()
         second.say("ready")
         assert await second.hears() == ControlMessage("accept", {"started": False})
         with trio.fail_after(600):
@@ -170,15 +170,15 @@ async def test_workers_6_a_successor_that_is_ready_only_after_the_end_of_the_old
         await end(service, second)
 
 
-async def test_workers_6_a_slot_whose_old_worker_dies_before_the_birth_of_its_heir_has_one_successor(
+async def test_workers_6_a_slot_whose_old_worker_dies_before_the_start_of_its_next_has_one_successor(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    """The heir waits for the end of one of a restart that has failed, and so does the supervisor."""
+    """The successor waits for the end of one of a restart that has failed, and so does the supervisor."""
     async with supervised(tmp_path, 1, patience=float("inf")) as service:
-        (old,), renewal = await restarting(service, 1)
+        (old,), restart = await restarting(service, 1)
         slow = await service.workers.at(1)
         slow.process.kill = lambda: slow.process.signals.append("KILL")  # type: ignore[method-assign]
-        await renewal.done.wait()
+        await restart.done.wait()
         again = service.supervisor.restart()
         assert again is not None
         await trio.sleep(5)
@@ -187,7 +187,7 @@ async def test_workers_6_a_slot_whose_old_worker_dies_before_the_birth_of_its_he
         slow.process.end(-9)
         await again.done.wait()
         await trio.sleep(60)
-        assert service.workers.births == 3
+        assert service.workers.starts == 3
         successor = service.workers.started[2]
         successor.say("ready")
         assert await successor.hears() == ControlMessage("accept", {"started": False})
@@ -198,11 +198,11 @@ async def test_a_new_worker_that_dies_later_is_replaced_like_any_other(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with supervised(tmp_path, 1) as service:
-        (old,), renewal = await restarting(service, 1)
+        (old,), restart = await restarting(service, 1)
         new = await service.workers.at(1)
         new.say("ready")
         old.process.end()
-        await renewal.done.wait()
+        await restart.done.wait()
         await trio.sleep(60)
         new.process.end(-9)
         third = await service.workers.at(2)
@@ -223,10 +223,10 @@ async def test_a_service_that_ends_is_not_restarted(tmp_path: Path, autojump_clo
 
 async def test_the_end_of_the_service_ends_a_restart(tmp_path: Path, autojump_clock: MockClock) -> None:
     async with supervised(tmp_path, 1) as service:
-        (old,), renewal = await restarting(service, 1)
+        (old,), restart = await restarting(service, 1)
         new = await service.workers.at(1)
         await end(service, old, new)
-        await renewal.done.wait()
+        await restart.done.wait()
 
 
 @pytest.mark.parametrize("dying", [[1], [2], [1, 2]])
@@ -234,7 +234,7 @@ async def test_a_worker_that_dies_before_its_turn_is_replaced_once_and_the_resta
     tmp_path: Path, autojump_clock: MockClock, dying: list[int]
 ) -> None:
     async with supervised(tmp_path, 3, patience=float("inf")) as service:
-        old, renewal = await restarting(service, 3)
+        old, restart = await restarting(service, 3)
         first = await service.workers.at(3)
         for slot in dying:
             old[slot].process.end(-9)
@@ -250,37 +250,37 @@ async def test_a_worker_that_dies_before_its_turn_is_replaced_once_and_the_resta
             new.say("ready")
             assert await old[slot].hears() == ControlMessage("leave", {})
             old[slot].process.end()
-        await renewal.done.wait()
-        assert not renewal.failure
+        await restart.done.wait()
+        assert not restart.failure
         assert [one.slot for one in service.workers.started].count(dying[0]) == 2
         assert not any(one.process.signals for one in service.workers.started)
         await end(service, *service.workers.started)
 
 
 @pytest.mark.parametrize("starts", [True, False])
-async def test_workers_6_a_worker_that_dies_during_the_birth_of_its_heir_has_that_one_successor(
+async def test_workers_6_a_worker_that_dies_during_the_start_of_its_successor_has_that_one(
     tmp_path: Path, autojump_clock: MockClock, starts: bool
 ) -> None:
     async with supervised(tmp_path, 1, patience=float("inf")) as service:
         (old,) = await service.workers.all_ready(1)
-        service.workers.birth = trio.Event()
-        renewal = service.supervisor.restart()
-        assert renewal is not None
+        service.workers.may_start = trio.Event()
+        restart = service.supervisor.restart()
+        assert restart is not None
         await trio.testing.wait_all_tasks_blocked()
-        assert service.workers.births == 2
+        assert service.workers.starts == 2
         old.process.end(-9)
         await trio.testing.wait_all_tasks_blocked()
-        assert service.workers.births == 2
+        assert service.workers.starts == 2
         if not starts:
             service.workers.errors.append(OSError(errno.EAGAIN, "no processes left"))
-        service.workers.birth.set()
+        service.workers.may_start.set()
         new = await service.workers.at(1)
         new.say("ready")
         assert await new.hears() == ControlMessage("accept", {"started": False})
         if starts:
             assert await new.hears() == ControlMessage("begin", {"partitions": [*range(PARTITIONS)]})
-        await renewal.done.wait()
-        assert bool(renewal.failure) != starts
+        await restart.done.wait()
+        assert bool(restart.failure) != starts
         await trio.sleep(60)
         assert len(service.workers.started) == 2
         await end(service, new)
@@ -299,8 +299,8 @@ async def test_a_new_worker_that_the_machine_cannot_start_stops_the_restart_or_i
         await refused.done.wait()
         assert reason in refused.failure
         assert not old.process.signals
-        renewal = service.supervisor.restart()
-        assert renewal is not None
+        restart = service.supervisor.restart()
+        assert restart is not None
         first = await service.workers.at(1)
         first.say("ready")
         assert await old.hears() == ControlMessage("leave", {})
@@ -311,8 +311,8 @@ async def test_a_new_worker_that_the_machine_cannot_start_stops_the_restart_or_i
         second.say("ready")
         assert await second.hears() == ControlMessage("accept", {"started": False})
         old.process.end()
-        await renewal.done.wait()
-        assert not renewal.failure
+        await restart.done.wait()
+        assert not restart.failure
         await end(service, second)
 
 
@@ -327,7 +327,7 @@ async def test_no_beat_is_demanded_of_a_worker_that_gives_its_lives_away_or_begi
     async with supervised(tmp_path, 1, patience=2) as service, trio.open_nursery() as nursery:
         (old,) = await service.workers.all_ready(1)
         nursery.start_soon(beat, old, gives)
-        renewal = service.supervisor.restart()
+        restart = service.supervisor.restart()
         new = await service.workers.at(1)
         nursery.start_soon(beat, new, begins)
         new.say("ready")
@@ -339,8 +339,8 @@ async def test_no_beat_is_demanded_of_a_worker_that_gives_its_lives_away_or_begi
         assert await new.hears() == ControlMessage("begin", {"partitions": EVEN})
         begins.cancel()
         old.process.end()
-        assert renewal is not None
-        await renewal.done.wait()
+        assert restart is not None
+        await restart.done.wait()
         await trio.sleep(20)
         assert "event loop" not in caplog.text
         assert (old.process.signals, new.process.signals) == ([], [])

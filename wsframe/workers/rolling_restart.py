@@ -1,4 +1,4 @@
-"""A rolling restart under way: carries out the steps of its table (``rolling``) for the supervisor."""
+"""A rolling restart: the supervisor carries out the steps of its table (``restart_table``)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import trio
 from wsframe.log import Log, log_for
 from wsframe.workers.child import Child
 from wsframe.workers.partitions import partitions_of
-from wsframe.workers.rolling import GRACE, READY_WITHIN, Do, RollingRestart, Step
+from wsframe.workers.restart_table import GRACE, READY_WITHIN, Do, RestartTable, Step
 from wsframe.workers.slots import CANNOT_START, LONGEST_PAUSE, reason_of
 
-__all__ = ["NOT_READY", "Renewal"]
+__all__ = ["NOT_READY", "RollingRestart"]
 
 logger: Log = log_for(__name__)
 
@@ -25,7 +25,7 @@ PAUSE = 0.5
 """Seconds until another new worker starts, after the end of one that had begun to take over."""
 
 
-class Renewal:
+class RollingRestart:
     """One rolling restart.
 
     Args:
@@ -45,7 +45,7 @@ class Renewal:
         self._current = current
         self._start = start
         self._drain = drain
-        self.table: RollingRestart = RollingRestart([partitions_of(slot, count) for slot in range(count)], drain)
+        self.table: RestartTable = RestartTable([partitions_of(slot, count) for slot in range(count)], drain)
         self.old: dict[int, Child] = {}
         """The workers that are to leave."""
         self.new: dict[int, Child] = {}
