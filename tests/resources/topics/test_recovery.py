@@ -77,6 +77,28 @@ async def test_a_message_with_history_excludes_nobody(autojump_clock: MockClock)
         assert await a.receive() == "x"
 
 
+async def test_a_history_that_is_none_is_refused_before_the_engine_has_it(autojump_clock: MockClock) -> None:
+    feed = Feed()
+    async with open_kit(feed) as kit:
+        await subscribed(kit, "t")
+        with pytest.raises(TypeError, match=r"history is a wsframe\.backplane\.History or None, not 5: give history="):
+            feed.publish_text("t", "x", history=5)  # type: ignore[arg-type]
+
+
+async def test_messages_that_no_engine_takes_share_the_lines_of_a_second(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Full(MemoryBackplane):
+        def publish(self, *args: Any, **kwargs: Any) -> bool:
+            return False
+
+    feed = Feed()
+    async with open_kit(feed, backplane=Full(MemoryHub())):
+        for number in range(50):
+            feed.publish_text(f"t{number}", "x", history=History())
+    assert len([one for one in caplog.records if "is lost" in one.message]) < 50
+
+
 async def test_a_hole_is_filled_before_the_next_message(autojump_clock: MockClock) -> None:
     hub = MemoryHub()
     plane = Lossy(hub)

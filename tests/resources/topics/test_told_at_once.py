@@ -113,6 +113,7 @@ async def coroutine() -> Resource:
         (lambda: Room, "register an object, not the class: Room()"),
         (lambda: "/chat", "a resource is an object of a Resource subclass, not str"),
         (coroutine, "a resource is an object of a Resource subclass, not coroutine"),
+        (lambda: coroutine, "not function: define_resource(path, message=echo) makes one of functions"),
     ],
 )
 async def test_what_a_factory_makes_is_checked_as_what_is_registered(

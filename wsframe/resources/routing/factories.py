@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from inspect import signature
+from inspect import isfunction, signature
 
 from wsframe.http.paths import folded, normalized_request_path
 from wsframe.http.request import Request
@@ -101,7 +101,8 @@ def check_resource(resource: object) -> None:
     if isinstance(resource, type):
         raise TypeError(f"register an object, not the class: {call_of(resource)}")
     if not isinstance(resource, Resource):
-        raise TypeError(f"a resource is an object of a Resource subclass, not {type(resource).__name__}")
+        way_out = ": define_resource(path, message=echo) makes one of functions" if isfunction(resource) else ""
+        raise TypeError(f"a resource is an object of a Resource subclass, not {type(resource).__name__}{way_out}")
     life = resource._listener
     if life is not None and not hasattr(life, "departures"):
         raise TypeError(f"{type(resource).__name__}._listener is a name that wsframe uses itself: take another")

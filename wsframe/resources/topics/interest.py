@@ -69,7 +69,7 @@ class Interest:
         """Publish a message with history, which comes to this server too; return whether the engine takes it."""
         taken = self.engine().publish(topic, payload, keep=history)
         if not taken:
-            logger.warning("a message of %s is lost: the backplane cannot take it", repr(topic), kind=topic)
+            logger.warning("a message of %s is lost: the backplane cannot take it", repr(topic), kind="lost")
         return taken
 
     async def needed(self) -> Backplane:

@@ -224,6 +224,8 @@ class Topics:
         self, topic: str, opcode: int, data: bytes, exclude: Any, key: Key, compress: bool | None, history: History
     ) -> Broadcast:
         """Publish a message with history: it comes to the subscribers from the engine, in its place."""
+        if not isinstance(history, History):
+            raise TypeError(f"history is a wsframe.backplane.History or None, not {history!r}: give history=History()")
         if exclude or exclude is None:
             raise ValueError("a message with history has no exclude=: every subscriber's sequence must be whole")
         one = self._topics.get(topic)
