@@ -129,7 +129,8 @@ class Registry:
                 returns a resource, or None for 404. It may raise :class:`Reject`; any other
                 exception refuses with 500. It runs between hooks: let it decide, not work.
             origins: The origins whose pages can connect; checked before the factory is called.
-            max_resources: How many a server has at a time; a client that needs one more gets 503.
+            max_resources: How many a server has at a time, with scope ``"path"`` each worker of it; a client that
+                needs one more gets 503.
             linger: Seconds for which a resource stays after its last client has gone. It does not
                 stay if it has had no client.
             ignore_case: As for :meth:`register`; then paths that differ in the case of letters outside of
