@@ -6,7 +6,7 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 
-from wsframe.http.any_worker import in_any_worker
+from wsframe.http.handler_marks import in_any_worker
 from wsframe.http.request import Request
 from wsframe.http.responses import Response
 

@@ -9,11 +9,11 @@ from wsframe.backplane.interface import History
 from wsframe.backplane.presence import Member
 from wsframe.centrifuge.answers import CentrifugeOptions, Connected, Published, Subscribed, Tokens
 from wsframe.centrifuge.channels import Channels
+from wsframe.centrifuge.deadlines import Deadlines
 from wsframe.centrifuge.errors import DISCONNECTS, CentrifugeError, check_code
 from wsframe.centrifuge.handling import Handler
 from wsframe.centrifuge.replies import ChannelPublication, escaped, members, push
 from wsframe.centrifuge.session import Sessions, topic_of
-from wsframe.centrifuge.times import Times
 from wsframe.doorbell import check_trio
 from wsframe.resources.check_attributes import Ordering
 from wsframe.resources.check_hooks import check_hook, is_async
@@ -54,7 +54,7 @@ class CentrifugeService:
         self.sessions: Sessions = Sessions()
         self.channels: Channels = Channels(resource, self.sessions, life.topics)
         self.handler: Handler = Handler(resource, self.sessions, self.channels)
-        self.times: Times = Times(resource, self.sessions, self.handler, self.channels)
+        self.times: Deadlines = Deadlines(resource, self.sessions, self.handler, self.channels)
 
 
 class CentrifugeResource(Resource[DataT]):

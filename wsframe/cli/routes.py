@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wsframe.cli.arguments import add_parser, workers
 from wsframe.cli.tables import columns
 from wsframe.cli.target import TARGET_HELP, load_target
-from wsframe.http.any_worker import workers_of
+from wsframe.http.handler_marks import workers_of
 from wsframe.http.responses import HttpHandler
 from wsframe.limits import INHERIT
 from wsframe.protocol.deflate import Deflate

@@ -3,7 +3,7 @@
 Read in this order:
 
 * ``request``: the request that hooks and validators see. ``responses``: the answers to it.
-* ``any_host``: handlers that answer whatever the Host is. ``any_worker``: those that answer alike in every worker.
+* ``handler_marks``: handlers that answer whatever the Host is, or alike in every worker.
 * ``handshake``: a server reads the head, checks it, makes the 101 or the refusal.
 * ``other_protocols``: TLS, HTTP/2 and others in the place of HTTP/1.1, recognized by how they begin.
 * ``body``: the content of a plain HTTP request.

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from functools import partial
 
-from wsframe.http.any_host import answers_any_host, at_any_host
-from wsframe.http.any_worker import answers_in_any_worker, in_any_worker
+from wsframe.http.handler_marks import answers_any_host, answers_in_any_worker, at_any_host, in_any_worker
 from wsframe.http.paths import check_route, normalized_program_path, normalized_request_path
 from wsframe.http.request import Request
 from wsframe.http.responses import HttpHandler, Response

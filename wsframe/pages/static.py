@@ -20,7 +20,7 @@ from urllib.parse import unquote_to_bytes
 
 import trio
 
-from wsframe.http.any_worker import in_any_worker
+from wsframe.http.handler_marks import in_any_worker
 from wsframe.http.request import Request
 from wsframe.http.responses import FileResponse, HttpHandler, Response, check_field
 

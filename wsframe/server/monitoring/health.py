@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from wsframe.http.any_host import at_any_host
-from wsframe.http.any_worker import in_any_worker
+from wsframe.http.handler_marks import at_any_host, in_any_worker
 from wsframe.http.request import Request
 from wsframe.http.responses import RETRY_AFTER, Response
 from wsframe.resources.server import running_server

@@ -13,7 +13,7 @@ from wsframe.connection.counters import PathCounters
 from wsframe.connection.reactor import Reactor
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.listeners import Roster
-from wsframe.http.any_host import answers_any_host, at_any_host
+from wsframe.http.handler_marks import answers_any_host, at_any_host
 from wsframe.http.request import Request
 from wsframe.http.responses import HttpHandler, Response
 from wsframe.limits import Capacity

@@ -10,8 +10,8 @@ from typing import NamedTuple, Self
 
 from wsframe.connection.memory_budget import Budget
 from wsframe.http import handshake
-from wsframe.http.any_host import answers_any_host
 from wsframe.http.body import BodyReader, check_framing
+from wsframe.http.handler_marks import answers_any_host
 from wsframe.http.origins import OriginValidator, host_allowed
 from wsframe.http.paths import with_other_slashes
 from wsframe.http.request import Headers, Request

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from re import compile as pattern
 
-from wsframe.http.any_worker import answers_in_any_worker
+from wsframe.http.handler_marks import answers_in_any_worker
 from wsframe.http.handshake import HeadReader, after_empty_lines, wants_upgrade
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject

@@ -12,7 +12,7 @@ from wsframe.centrifuge.replies import PING
 from wsframe.centrifuge.session import Session, SessionDeadline, SessionPhase, Sessions
 from wsframe.user_code.protected_nursery import ProtectedNursery
 
-__all__ = ["TICK", "Times"]
+__all__ = ["TICK", "Deadlines"]
 
 TICK = 1.0
 """Seconds between two looks at the deadlines."""
@@ -20,7 +20,7 @@ TICK = 1.0
 CLOSES = {"connect": 3502, "pong": 3012, "expiry": 3005}
 
 
-class Times:
+class Deadlines:
     """Pings clients, and ends connections and subscriptions whose time is up."""
 
     def __init__(self, resource: Hooks, sessions: Sessions, handler: Handler, channels: Channels) -> None:

@@ -1,11 +1,11 @@
-"""Which handlers answer whatever the Host is: those that are marked, wherever a route or a decorator has put them."""
+"""Marks of handlers, wherever a route or a decorator has put them."""
 
 from __future__ import annotations
 
 from functools import wraps
 
-from wsframe import Request, Response, healthz, http_routes, readyz
-from wsframe.http.any_host import answers_any_host, at_any_host
+from wsframe import Request, Response, browser_client, healthz, http_routes, readyz, static_file, static_folder
+from wsframe.http.handler_marks import answers_any_host, answers_in_any_worker, at_any_host
 
 
 async def page(request: Request) -> Response:
@@ -44,3 +44,23 @@ def test_routes_are_marked_for_the_paths_of_marked_ones() -> None:
     }.items():  # fmt: skip
         assert answers_any_host(outer, at(path)) is marked, path
     assert not answers_any_host(http_routes({"/healthz": healthz}), at("/else"))
+
+
+def test_files_and_health_are_alike_in_every_worker() -> None:
+    for handler in (healthz, readyz, browser_client, static_file(__file__), static_folder(".")):
+        assert answers_in_any_worker(handler, at("/"))
+    assert not answers_in_any_worker(page, at("/"))
+
+
+def test_routes_answer_as_the_handler_that_they_lead_to() -> None:
+    routes = http_routes({"/own": page, "/healthz": healthz, "/files/": static_folder(".")})
+    answers = {path: answers_in_any_worker(routes, at(path)) for path in ("/own", "/healthz", "/files/a", "/x")}
+    assert answers == {"/own": False, "/healthz": True, "/files/a": True, "/x": True}
+
+
+def test_a_decorator_that_wraps_a_handler_leaves_the_mark() -> None:
+    @wraps(healthz)
+    async def wrapped(request: Request) -> Response:
+        return await healthz(request)
+
+    assert answers_in_any_worker(wrapped, at("/"))
