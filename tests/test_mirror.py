@@ -14,7 +14,7 @@ ELSEWHERE = {
     "__main__": "cli/test_serve.py",
     "cli/reloaded": "cli/test_reload.py",
     # Types and values alone.
-    "centrifuge/hooks": "centrifuge/test_handling.py",
+    "centrifuge/hooks": "centrifuge/test_command_handler.py",
     "backplane/engines/engine": "backplane/engines/test_supervised.py",
     "hooks/leased_partitions": "server/ownership/test_tenure.py",
     "hooks/forced_end": "server/ownership/test_tenure.py",

@@ -390,6 +390,6 @@ async def test_the_task_ends_with_the_last_client_and_begins_again(autojump_cloc
             await speaker.end()
             await trio.sleep(5)
             assert resource._service is not None
-            assert not resource._service.times._running
+            assert not resource._service.deadlines._running
         client = await kit.connect()
         assert tuple(await client.closed()) == (3502, "stale")

@@ -12,7 +12,7 @@ from tests.centrifuge.speaking import Speaker, connected, speaking
 from wsframe import Client
 from wsframe.backplane import History, MemoryBackplane, MemoryHub
 from wsframe.backplane.interface import Position
-from wsframe.centrifuge import CentrifugeOptions, CentrifugeResource, Connected, Subscribed, handling
+from wsframe.centrifuge import CentrifugeOptions, CentrifugeResource, Connected, Subscribed, command_handler
 from wsframe.centrifuge.feed import epoch_text, position_of
 from wsframe.centrifuge.session import topic_of
 from wsframe.resources.topics.publication import LONGEST_TOPIC
@@ -301,7 +301,7 @@ async def test_a_publication_that_the_engine_refuses_is_a_temporary_error(autoju
 
 
 async def test_recoveries_of_one_connect_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handling, "MOST_RECOVERED", 1_000)
+    monkeypatch.setattr(command_handler, "MOST_RECOVERED", 1_000)
     resource = Kept()
     async with speaking(resource) as kit:
         speaker = Speaker(await kit.connect())

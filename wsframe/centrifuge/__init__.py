@@ -6,9 +6,9 @@
 * ``commands``, ``replies``: the text of messages, without input or output.
 * ``subscription``: the states of one subscription, as a table. ``session``: the state of one client, and of all.
 * ``hooks``: a resource, as the other modules see it.
-* ``handling``: each command calls its hook and makes its reply. ``channels``: the beginning and the end of
+* ``command_handler``: each command calls its hook and makes its reply. ``channels``: the beginning and the end of
   subscriptions. ``feed``: the messages in between, and those before. ``presence``: the members.
-* ``deadline_queue``, ``times``: pings, and the ends of connections and subscriptions that expire.
+* ``deadline_queue``, ``deadlines``: pings, and the ends of connections and subscriptions that expire.
 
 Read them in this order. The protocol is defined by ``client.proto`` of ``centrifugal/protocol`` and
 by the SDKs; messages in protobuf, deltas, filters by tags, maps and transports other than WebSocket are not served.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import trio
 
 from wsframe.centrifuge.channels import Channels
+from wsframe.centrifuge.command_handler import Handler
 from wsframe.centrifuge.errors import DISCONNECTS
-from wsframe.centrifuge.handling import Handler
 from wsframe.centrifuge.hooks import Hooks
 from wsframe.centrifuge.replies import PING
 from wsframe.centrifuge.session import Session, SessionDeadline, SessionPhase, Sessions

@@ -9,9 +9,9 @@ from wsframe.backplane.interface import History
 from wsframe.backplane.presence import Member
 from wsframe.centrifuge.answers import CentrifugeOptions, Connected, Published, Subscribed, Tokens
 from wsframe.centrifuge.channels import Channels
+from wsframe.centrifuge.command_handler import Handler
 from wsframe.centrifuge.deadlines import Deadlines
 from wsframe.centrifuge.errors import DISCONNECTS, CentrifugeError, check_code
-from wsframe.centrifuge.handling import Handler
 from wsframe.centrifuge.replies import ChannelPublication, escaped, members, push
 from wsframe.centrifuge.session import Sessions, topic_of
 from wsframe.doorbell import check_trio
@@ -54,7 +54,7 @@ class CentrifugeService:
         self.sessions: Sessions = Sessions()
         self.channels: Channels = Channels(resource, self.sessions, life.topics)
         self.handler: Handler = Handler(resource, self.sessions, self.channels)
-        self.times: Deadlines = Deadlines(resource, self.sessions, self.handler, self.channels)
+        self.deadlines: Deadlines = Deadlines(resource, self.sessions, self.handler, self.channels)
 
 
 class CentrifugeResource(Resource[DataT]):
@@ -246,7 +246,7 @@ class CentrifugeResource(Resource[DataT]):
             client.close(3506, DISCONNECTS[3506])
             return
         service = self._serving()
-        service.times.begin(service.sessions.add(client))
+        service.deadlines.begin(service.sessions.add(client))
 
     async def received_text(self, client: Client[DataT], message: str) -> None:
         """Handle the commands of one message."""

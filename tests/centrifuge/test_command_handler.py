@@ -18,7 +18,7 @@ from wsframe.centrifuge import (
     Published,
     Subscribed,
 )
-from wsframe.centrifuge.handling import PART
+from wsframe.centrifuge.command_handler import PART
 from wsframe.centrifuge.session import Session, SessionPhase
 
 # The beginning
