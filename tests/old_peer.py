@@ -10,7 +10,7 @@ import trio.testing
 
 import wsframe
 from tests.hixie76.hixie_peer import CLOSING, text
-from tests.hixie76.test_challenge import EXAMPLES
+from tests.hixie76.test_handshake_challenge import EXAMPLES
 from tests.wire import KEY, Peer, Stream, head, stream_to
 
 __all__ = ["ALL", "CLOSING", "NONCE", "ORIGIN", "Old", "connected", "draft", "old_connected", "old_head", "text"]

@@ -12,7 +12,7 @@ from tests.hixie76.hixie_peer import CLOSING, announce, connect, discarded, rece
 from tests.protocol.streams import chunked
 from tests.weight import weight_of
 from wsframe.hixie76.decoder import HixieDecoder
-from wsframe.hixie76.encoder import HixieEncoder, text_frame
+from wsframe.hixie76.outbox import HixieEncoder, text_frame
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Limits
 from wsframe.protocol.close import State
 from wsframe.protocol.deadlines import Due

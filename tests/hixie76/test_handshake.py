@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.hixie76.test_challenge import EXAMPLES
+from tests.hixie76.test_handshake_challenge import EXAMPLES
 from tests.http.heads import GOOD, head_of, read
 from wsframe.hixie76 import handshake as hixie_handshake
 from wsframe.http import handshake

@@ -15,8 +15,7 @@ from tests.hixie76.hixie_peer import CLOSING, reference
 from wsframe.connection.flusher import Flusher
 from wsframe.connection.interfaces import ClientLink
 from wsframe.connection.memory_budget import FRAME_COST, Budget
-from wsframe.hixie76.encoder import HixieEncoder
-from wsframe.hixie76.outbox import HixieOutbox
+from wsframe.hixie76.outbox import HixieEncoder, HixieOutbox
 from wsframe.http.request import Request
 from wsframe.limits import Overflow
 from wsframe.protocol.close import close_frame

@@ -1,10 +1,11 @@
-"""The outbox of version 0: its frames say nothing of themselves, and its end has no code."""
+"""Sending in version 0: a byte before each text and one behind it; an end without a code."""
 
 from __future__ import annotations
 
 from tests.hixie76.hixie_peer import CLOSING, text
 from wsframe.connection.flusher import Flusher
-from wsframe.hixie76.outbox import HixieOutbox
+from wsframe.hixie76.outbox import HixieEncoder, HixieOutbox, text_frame
+from wsframe.protocol.frames import TEXT
 
 
 class Wire:
@@ -47,3 +48,19 @@ async def test_each_frame_but_the_closing_handshake_is_a_message() -> None:
     assert HixieOutbox.is_control(CLOSING)
     assert HixieOutbox.is_close(CLOSING)
     assert not HixieOutbox.is_control(b"\x89\x00"), "a first byte of RFC 6455 means nothing here"
+
+
+def test_a_text_stands_between_two_bytes() -> None:
+    assert text_frame("smörgås".encode()) == b"\x00" + "smörgås".encode() + b"\xff"
+
+
+def test_an_byte_that_would_end_the_frame_is_replaced() -> None:
+    assert text_frame(b"a\xffb") == b"\x00a\xef\xbf\xbdb\xff"
+
+
+def test_a_message_is_one_frame_and_all_clients_are_one_group() -> None:
+    encoder = HixieEncoder()
+    frames = encoder.frames(TEXT, bytes(1000), 10, True, replaceable=False)
+    assert frames == encoder.frames_for_all(TEXT, bytes(1000), 10) == [text_frame(bytes(1000))]
+    assert encoder.group(b"a", None) == HixieEncoder().group(b"b", True) is not None
+    assert encoder.text_only

@@ -1,6 +1,6 @@
 """Version 0 of the protocol, hixie-76 (later hybi-00), spoken by browsers of 2010 and 2011.
 
-Read in this order: ``handshake`` with ``challenge``, ``decoder``, ``encoder``, ``outbox``.
+Read in this order: ``handshake``, ``decoder``, ``outbox``.
 ``HIXIE_76`` is the ``ProtocolVersion`` that the server picks for such a newcomer. Nothing else in wsframe
 imports this room but ``server/newcomers/greeting``, so that it can be deleted whole.
 """
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from wsframe.connection.protocol_version import ProtocolVersion
 from wsframe.hixie76.decoder import HixieDecoder
-from wsframe.hixie76.encoder import HixieEncoder
-from wsframe.hixie76.outbox import HixieOutbox
+from wsframe.hixie76.outbox import HixieEncoder, HixieOutbox
 
 __all__ = ["HIXIE_76"]
 

@@ -1,12 +1,49 @@
-"""Frames that wait to be sent to a client of version 0, which look different."""
+"""Sending to a client of version 0: its encoder, and the outbox of its frames."""
 
 from __future__ import annotations
+
+from collections.abc import Hashable
 
 from wsframe.connection.outbox import Outbox
 from wsframe.hixie76.decoder import CLOSING
 from wsframe.protocol.frames import Frame
 
-__all__ = ["HixieOutbox"]
+__all__ = ["HixieEncoder", "HixieOutbox", "text_frame"]
+
+
+def text_frame(payload: bytes) -> bytes:
+    """Make the frame of a text message.
+
+    A byte 0xFF, which UTF-8 never has, would end the frame: it becomes U+FFFD, the character
+    that the peer must put for invalid UTF-8 anyhow (section 4.2).
+    """
+    return b"\x00" + payload.replace(b"\xff", b"\xef\xbf\xbd") + b"\xff"
+
+
+class HixieEncoder:
+    """Encodes for peers of version 0: one frame for a message, and no compression."""
+
+    __slots__ = ()
+
+    text_only = True
+    extensions: tuple[str, ...] = ()
+
+    def frames(
+        self, opcode: int, payload: bytes, frame_size: int | None, compress: bool | None, *, replaceable: bool
+    ) -> list[Frame]:
+        """Make the frame of a text message."""
+        return [text_frame(payload)]
+
+    def group(self, payload: bytes, compress: bool | None) -> Hashable:
+        """Name the group of all these clients."""
+        return "hixie"
+
+    def frames_for_all(self, opcode: int, payload: bytes, frame_size: int | None) -> list[Frame]:
+        """Make the frame of a text message for all of them."""
+        return [text_frame(payload)]
+
+    def rest(self) -> None:
+        """Do nothing: no memory is held."""
 
 
 class HixieOutbox(Outbox):

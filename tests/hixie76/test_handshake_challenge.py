@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsframe.hixie76.challenge import NONCE, solve, valid_keys
+from wsframe.hixie76.handshake import NONCE, solve, valid_keys
 from wsframe.http.request import Headers
 
 # The examples of draft-hixie-thewebsocketprotocol-76, sections 1.2 and 1.3, and one more of
