@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from wsframe.workers.inherited import equipment
+from tests.descriptors import none_stays_open
+from wsframe.workers.inherited import equipment, listening_at
 from wsframe.workers.runtime import runtime_of
 from wsframe.workers.worker import VARIABLE
 
@@ -36,6 +37,13 @@ def test_each_worker_inherits_all_sending_ends_and_the_receiving_end_of_its_own_
         assert {97, 98} < set(made.descriptors(0, 99, 98, 97))
         with socket.socket(socket.AF_UNIX) as relay:
             relay.connect(runtime.path("relay"))
+
+
+def test_a_relay_that_cannot_listen_names_the_path(tmp_path: Path) -> None:
+    path = str(tmp_path / "missing" / "relay")
+    with none_stays_open(), pytest.raises(FileNotFoundError) as raised:
+        listening_at(path, 1)
+    assert raised.value.filename == path
 
 
 def test_what_the_service_manager_says_is_for_the_supervisor_alone(

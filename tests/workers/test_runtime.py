@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ from threading import Thread
 
 import pytest
 
+from tests.descriptors import none_stays_open
 from wsframe.workers import runtime
 from wsframe.workers.runtime import (
     SUPERVISOR,
@@ -21,6 +23,7 @@ from wsframe.workers.runtime import (
     runtime_folder,
     runtime_of,
 )
+from wsframe.workers.slots import reason_of
 from wsframe.workers.worker import inquiries_at
 
 
@@ -70,6 +73,16 @@ def test_a_path_that_leaves_no_room_for_the_names_of_later_generations_is_refuse
         for generation in (0, 999_999):
             with socket.socket(socket.AF_UNIX) as sock:
                 sock.bind(inquiries_at(mine.folder, 999, generation))
+
+
+def test_a_full_file_system_is_named(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(fd: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with none_stays_open(), pytest.raises(OSError, match="No space left") as raised, runtime_of(folder):
+        pytest.fail("it has it")
+    assert reason_of(raised.value) == f"No space left on device: {folder}"
 
 
 def test_14_a_supervisor_waits_for_the_workers_of_a_killed_one_and_removes_their_sockets(folder: str) -> None:

@@ -27,6 +27,7 @@ from wsframe.server.service.service import (
     worker_count,
 )
 from wsframe.server.sockets.addresses import TcpAddress
+from wsframe.workers.slots import reason_of
 
 if TYPE_CHECKING:
     from wsframe.workers.supervisor import Supervisor
@@ -80,7 +81,7 @@ def supervise_target(
     except ServiceFailed as failed:
         raise Mistake(str(failed)) from None
     except OSError as error:
-        raise Mistake(error.strerror or str(error)) from None
+        raise Mistake(reason_of(error)) from None
 
 
 class Workers:

@@ -119,14 +119,18 @@ class Equipment:
 
 
 def listening_at(path: str, count: int) -> socket.socket:
-    """Listen at a path for the connections of so many workers to the relay."""
+    """Listen at a path for the connections of so many workers to the relay.
+
+    Raises:
+        OSError: With the path, which the error of a socket does not name.
+    """
     relay = socket.socket(socket.AF_UNIX)
     try:
         relay.bind(path)
         relay.listen(2 * count + 16)
-    except BaseException:
+    except OSError as error:
         relay.close()
-        raise
+        raise OSError(error.errno, error.strerror, path) from None
     return relay
 
 

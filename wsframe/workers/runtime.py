@@ -140,8 +140,12 @@ def locked_supervisor(folder: str) -> int:
             raise OSError(errno.EADDRINUSE, f"a service runs at these addresses already: its supervisor is {other}")
         if is_at(mine, os.path.join(folder, SUPERVISOR)):
             keep_from_children(mine)
-            os.ftruncate(mine, 0)
-            os.write(mine, f"{os.getpid()}\n".encode())
+            try:
+                os.ftruncate(mine, 0)
+                os.write(mine, f"{os.getpid()}\n".encode())
+            except OSError as error:  # the file system is full; this error names no file
+                os.close(mine)
+                raise OSError(error.errno, error.strerror, folder) from None
             return mine
         os.close(mine)
 
