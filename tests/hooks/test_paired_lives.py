@@ -36,6 +36,33 @@ async def test_a_resource_of_a_dispatcher_has_no_address() -> None:
         assert address_of(roster, life) is None
 
 
+@pytest.mark.parametrize(
+    ("came_by", "query"),
+    [("/arena/%C3%A4?x=1", "x=1"), ("/arena/%c3%a4?x=1", "x=1"), ("/", None), ("/lobby/7?x=1", None), ("/gone", None)],
+)
+async def test_a_made_resource_is_found_by_its_own_path_also_for_a_client_that_has_moved_to_it(
+    came_by: str, query: str | None
+) -> None:
+    asked: list[wsframe.Request] = []
+
+    def arena(request: wsframe.Request) -> Goer:
+        asked.append(request)
+        return Goer()
+
+    registry = wsframe.Registry()
+    registry.register("/", Goer())
+    registry.register_factory("/lobby/{name}", lambda request: Goer())
+    registry.register_factory("/arena/{name}", arena)
+    async with opened(registry) as server:
+        roster = local_server_of(server).roster
+        life = join_at(roster, ("made", "/arena/%C3%A4"), wsframe.Request(came_by, []))
+        address = address_of(roster, life)
+        assert address is not None
+        assert address[1].lower() == "/arena/%c3%a4"
+        life.leave()
+    assert [(one.path_params["name"].lower(), one.query_string) for one in asked] == [("%c3%a4", query)]
+
+
 @pytest.mark.parametrize("address", [("registered", "/gone"), ("made", "/gone"), ("made", "/")])
 async def test_an_address_that_leads_nowhere_is_refused(address: tuple[str, str]) -> None:
     registry = wsframe.Registry()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from wsframe.hooks.listener import Listener
 from wsframe.hooks.listeners import Roster
+from wsframe.http.paths import normalized_request_path
 from wsframe.http.request import Request
 from wsframe.http.responses import refusing
 from wsframe.log import quoted
@@ -42,13 +45,24 @@ def join_at(roster: Roster, address: Address, request: Request | None) -> Listen
     kind, path = address
     request = request or Request(path, [])
     if kind == "made":
-        target, params = roster.registries.lookup(request.path) or (None, {})
-        request.path_params = params or request.path_params
-        if not isinstance(target, Factory):
+        there, came_by = place_at(roster, path), place_at(roster, request.path)
+        if there is None:
             raise refusing(404, f"no factory at {quoted(path)}")
-        return roster.join(target, request)
+        if came_by is None or came_by[::2] != there[::2]:  # the client has moved here from another resource
+            _, request = roster.registries.at(path, request)
+            came_by = there
+        factory, request.path_params, _ = came_by
+        return roster.join(factory, request)
     for registry in roster.registries:
         for written, registration in registry.table.registrations():
             if written == path and isinstance(registration.resource, Resource):
                 return roster.join(registration.resource, request)
     raise refusing(404, f"no resource at {quoted(path)}")
+
+
+def place_at(roster: Roster, path: str) -> tuple[Factory, dict[str, str], Hashable] | None:
+    """Return the factory for a path, the parameters in it, and the place of its resource; None if there is none."""
+    target, params = roster.registries.lookup(path) or (None, {})
+    if not isinstance(target, Factory):
+        return None
+    return target, params, target.place(normalized_request_path(path), params)
