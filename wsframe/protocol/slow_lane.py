@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from codecs import utf_8_decode
+from io import StringIO
 
 from wsproto.connection import CLIENT, SERVER
 from wsproto.connection import Connection as Engine
@@ -20,18 +21,76 @@ from wsproto.events import Event as EngineEvent
 from wsproto.extensions import Extension
 
 from wsframe.limits import Limits
-from wsframe.protocol.assembler import Assembler
 from wsframe.protocol.close import INVALID_DEFLATE, PHRASES, CloseCode
 from wsframe.protocol.deflate import InflateExtension
 from wsframe.protocol.events import Ended, Event, PingReceived, PongReceived
 from wsframe.protocol.fast_lane import read_control
-from wsframe.protocol.frames import FIN, LONGEST_HEADER, TEXT, frame_extent
-from wsframe.protocol.rules import broken_rule, may_be_close
+from wsframe.protocol.frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    FIN,
+    LONGEST_HEADER,
+    MAX_CONTROL_PAYLOAD,
+    PING,
+    PONG,
+    RSV1,
+    TEXT,
+    frame_extent,
+)  # fmt: skip
 from wsframe.protocol.size_limits import Check, SizeLimits
 
-__all__ = ["SlowLane"]
+__all__ = ["Assembler", "SlowLane", "broken_rule", "may_be_close"]
 
 ANY_SIZE = Limits(max_message=sys.maxsize, max_frame=None, max_fragments=sys.maxsize)
+
+RESERVED = 0x70
+DATA = frozenset({TEXT, BINARY})
+CONTROL = frozenset({CLOSE, PING, PONG})
+
+BEYOND_ASCII = "\xe9".__sizeof__() - 2
+"""The memory of a text beyond ASCII, less that of its characters and a last one that says nothing."""
+
+
+class Assembler:
+    """Joins the pieces of the message that is arriving; wsproto splits it at frames and at reads."""
+
+    __slots__ = ("_pieces", "_width")
+
+    def __init__(self) -> None:
+        self._pieces: StringIO | bytearray | None = None
+        self._width = 1
+        """Bytes that each character takes: of one text all take as many as the one that needs most."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether a message has begun and is not whole yet."""
+        return self._pieces is not None
+
+    @property
+    def weight(self) -> int:
+        """The bytes held."""
+        pieces = self._pieces
+        return 0 if pieces is None else pieces.tell() * self._width if isinstance(pieces, StringIO) else len(pieces)
+
+    def add(self, piece: str | bytes | bytearray, *, last: bool) -> str | bytes | None:
+        """Add a piece; return the message if this was its last."""
+        if self._pieces is None:
+            self._pieces = StringIO() if isinstance(piece, str) else bytearray()
+            self._width = 1
+        pieces = self._pieces
+        if isinstance(pieces, StringIO):
+            assert isinstance(piece, str)
+            pieces.write(piece)
+            if not piece.isascii():
+                self._width = max(self._width, (piece.__sizeof__() - BEYOND_ASCII) // (len(piece) + 1))
+        else:
+            assert not isinstance(piece, str)
+            pieces += piece
+        if not last:
+            return None
+        self._pieces = None
+        return pieces.getvalue() if isinstance(pieces, StringIO) else bytes(pieces)
 
 
 class SlowLane:
@@ -175,3 +234,35 @@ class SlowLane:
             begun, compressed = self._message.begun, self._inflate is not None
             phrase = broken_rule(self._head, masked=self._masked, begun=begun, compressed=compressed)
         return Ended(code, phrase, clean=False, answer=code, owed=True)
+
+
+def may_be_close(head: bytes | bytearray, *, masked: bool) -> bool:
+    """Return whether a whole header belongs to a close frame and keeps to the rules."""
+    return head[0] == FIN | CLOSE and head[1] >> 7 == masked and head[1] & 0x7F <= MAX_CONTROL_PAYLOAD
+
+
+def broken_rule(head: bytes | bytearray, *, masked: bool, begun: bool, compressed: bool) -> str:
+    """Name the rule of RFC 6455 section 5 that a frame breaks.
+
+    Args:
+        head: The header of the frame, as much as has come.
+        masked: Whether the peer masks its frames.
+        begun: Whether a message has begun, of which this is not the first frame.
+        compressed: Whether RSV1 is allowed (RFC 7692 section 6).
+    """
+    if len(head) < 2:
+        return "protocol error"
+    opcode, length = head[0] & 0x0F, head[1] & 0x7F
+    reserved = head[0] & RESERVED & ~(RSV1 if compressed and opcode in DATA else 0)
+    rules = (
+        (opcode not in DATA | CONTROL | {CONTINUATION}, f"unknown opcode {opcode}"),
+        (opcode in CONTROL and not head[0] & FIN, "a control frame in fragments"),
+        (opcode in CONTROL and length > MAX_CONTROL_PAYLOAD, "a control frame above 125 bytes"),
+        (reserved, "reserved bits are set"),
+        (masked and not head[1] & 0x80, "a frame without a mask"),
+        (not masked and head[1] & 0x80, "a frame with a mask"),
+        (opcode == CONTINUATION and not begun, "a continuation without a message"),
+        (opcode in DATA and begun, "a message inside another"),
+        (length > MAX_CONTROL_PAYLOAD, "a length that is not written the shortest way, or above 2**63 - 1"),
+    )
+    return next((rule for broken, rule in rules if broken), "protocol error")

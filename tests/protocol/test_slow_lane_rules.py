@@ -2,7 +2,7 @@
 
 import pytest
 
-from wsframe.protocol.rules import broken_rule, may_be_close
+from wsframe.protocol.slow_lane import broken_rule, may_be_close
 
 BROKEN = {
     "unknown opcode": (b"\x83\x80", {}),

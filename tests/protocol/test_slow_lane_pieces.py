@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsframe.protocol.assembler import Assembler
+from wsframe.protocol.slow_lane import Assembler
 
 
 @pytest.mark.parametrize("pieces", [["a", "", "ü"], [b"a", b"", b"\xff"], [""], [b""]])
