@@ -127,7 +127,7 @@ def test_docstrings_and_plain_properties_are_not_counted() -> None:
 
 
 PRIVATE_TO_THE_PACKAGE = {
-    "Client": "_context _drop _encoder _id _link _note_end _outbox _resource _work",
+    "Client": "_context _drop _encoder _id _link _note_end _outbox _resource _tasks",
     "Reject": "_maker _ours _reason",
     "Request": "_head _parsed",
     "Resource": "_listener _wsframe_hooks",

@@ -43,7 +43,7 @@ PARTS: dict[type, dict[str, str]] = {
     Client: {
         "__weakref__": ANEW, "_context": STAYS, "_encoder": "deflate", "_ended": OPEN, "_id": "id", "_link": ANEW,
         "_outbox": ANEW, "_rejected": OPEN, "_request": "request", "_resource": ANEW, "_subprotocol": "subprotocol",
-        "_work": STAYS, "data": "data",
+        "_tasks": STAYS, "data": "data",
     },
     Decoder: {
         "_check": ANEW, "_checked": ANEW, "_engine": OPEN, "_held": "undecoded", "_lane_limit": "limits",

@@ -13,7 +13,7 @@ from wsframe.testing import open_kit
 
 @pytest.mark.usefixtures("log")  # the line at the end of each connection reads attributes too
 @pytest.mark.parametrize("then", ["close", "raise"])
-@pytest.mark.parametrize("name", ["_link", "_outbox", "_resource", "_request", "_work", "_context", "_id"])
+@pytest.mark.parametrize("name", ["_link", "_outbox", "_resource", "_request", "_tasks", "_context", "_id"])
 async def test_an_attribute_of_a_client_that_is_overwritten_costs_no_other_client(
     autojump_clock: MockClock, name: str, then: str
 ) -> None:

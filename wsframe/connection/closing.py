@@ -1,4 +1,4 @@
-"""How a connection ends: the actions behind the table in :mod:`wsframe.protocol.closing`, for both sides.
+"""Ends a connection: the actions behind the table in :mod:`wsframe.protocol.closing`, for both sides.
 
 The table decides which phase follows an event, and this module acts. Methods in the first half report
 events (``note``, ``close``, ``overdue``, ``on`` for others); those in the second half are actions.

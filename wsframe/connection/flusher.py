@@ -1,4 +1,4 @@
-"""When queued frames leave: each task that sends flushes whenever it is about to wait.
+"""Flushes queued frames: each task that sends does so whenever it is about to wait.
 
 How it works. Sending is a plain function that never waits: it puts a frame into an outbox. The first frame
 in an empty outbox marks that outbox as dirty; later ones find it marked. A dirty outbox must be flushed

@@ -1,4 +1,4 @@
-"""Which task reads the sockets: the reactor's own, or a listener that has nothing else to do.
+"""Lends the reading of all sockets to a listener that has nothing else to do: the leader/followers pattern.
 
 How it works. A message passes through two tasks: the reactor reads it, the listener calls its hook. For a busy server
 that is two passes of trio's scheduler for many messages; for one message at a time it is a good part of its cost. So

@@ -1,4 +1,4 @@
-"""How a client leaves the server: its end goes to the hooks, its socket lingers, its place becomes free."""
+"""Ends a server's client: its end goes to the hooks, its socket lingers, its place becomes free."""
 
 from __future__ import annotations
 

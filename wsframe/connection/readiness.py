@@ -1,4 +1,4 @@
-"""Which readiness of one client's socket the poller reports."""
+"""The events of one client's socket that the poller is to report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a link's frames get to the kernel, and whether its peer takes them, for both sides."""
+"""Sends a link's frames to the kernel, and watches whether its peer takes them, for both sides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a task looks for the next message for some microseconds before it waits."""
+"""Decides whether a task looks for the next message for some microseconds before it waits."""
 
 from __future__ import annotations
 

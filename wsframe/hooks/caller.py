@@ -254,9 +254,9 @@ class HookCaller:
         except BaseException as error:  # its disconnected runs all the same, or it would stay for ever
             contain(error)
             end_failed(client, error)
-        if client._work is not None and client._work.scopes:
+        if client._tasks is not None and client._tasks.scopes:
             # Its tasks were cancelled when it ended. Hooks of others do not wait for slow ones.
-            client._work.after = partial(mailbox.put, inbox, event)
+            client._tasks.after = partial(mailbox.put, inbox, event)
             return
         await self.end(client)
 
@@ -275,10 +275,10 @@ class HookCaller:
     async def _moved(self, mailbox: ClientMailbox, inbox: ClientInbox, move: Move[Destination]) -> None:
         """Call ``disconnected`` for a client that goes to another resource, and hand it over."""
         client = inbox.client
-        if client._work is not None and client._work.scopes:
+        if client._tasks is not None and client._tasks.scopes:
             # Its tasks belong to this resource. Hooks of others do not wait for slow ones.
-            client._work.after = partial(mailbox.put, inbox, move)
-            client._work.cancel()
+            client._tasks.after = partial(mailbox.put, inbox, move)
+            client._tasks.cancel()
             return
         del self.clients[client]
         self._topics.leave(client)

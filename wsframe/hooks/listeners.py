@@ -15,13 +15,13 @@ from wsframe.http.paths import normalized_program_path, normalized_request_path
 from wsframe.http.request import Request
 from wsframe.http.responses import RETRY_AFTER, Reject, refusing
 from wsframe.log import Log, log_for, quoted
-from wsframe.resources.everywhere import topic_of
 from wsframe.resources.resource import Resource
 from wsframe.resources.routing.factories import Factory, ask, written_name
 from wsframe.resources.routing.registries import Registries
 from wsframe.resources.routing.registry import Registry
 from wsframe.resources.routing.routing_table import Registration
 from wsframe.resources.routing.worker_of_path import UNREGISTERED, Absences, Residence, Whereabouts
+from wsframe.resources.shared_broadcast import topic_of
 from wsframe.user_code.errors import contain
 from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.placement import Placement

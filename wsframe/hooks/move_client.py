@@ -1,4 +1,4 @@
-"""How a client gets from one resource to another, with its messages in order.
+"""Moves a client from one resource to another, with its messages in order.
 
 A move takes effect between two of the client's messages: messages whose hooks had not begun when the move began belong
 to the new resource. From then on the client's messages wait in the :class:`Move`. The move itself stands in the old
@@ -68,7 +68,7 @@ class Departures:
         inbox = client._link.inbox
         moving = inbox.muted or inbox.move is not None or client.state is State.CLOSING
         # Its end waits in ``after`` for its tasks. That has room for one entry: a move would replace it.
-        ending = client._work is not None and client._work.after is not None
+        ending = client._tasks is not None and client._tasks.after is not None
         if moving or ending or client not in self._clients or self.siblings is None:
             return False
         try:

@@ -1,4 +1,4 @@
-"""How a life finds its counterpart in another process: by the path, never by the object."""
+"""Finds the counterpart of a life in another process: by its path, never by its object."""
 
 from __future__ import annotations
 

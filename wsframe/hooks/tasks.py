@@ -15,7 +15,7 @@ from wsframe.doorbell import check_thread
 from wsframe.exceptions import HookTimeout
 from wsframe.log import Log, log_for
 from wsframe.resources.check_hooks import check_async, close_unawaited
-from wsframe.resources.client_tasks import Work
+from wsframe.resources.client_tasks import ClientTasks
 from wsframe.user_code.errors import contain, harmless, nested
 from wsframe.user_code.protected_nursery import ProtectedNursery
 
@@ -42,14 +42,14 @@ class TaskFailed(NamedTuple):
     """The caller of hooks calls this after ``hook_failed``; until then ``disconnected`` waits."""
 
 
-def begin(client: Client[Any], scope: trio.CancelScope) -> Work:
+def begin(client: Client[Any], scope: trio.CancelScope) -> ClientTasks:
     """Cancel a scope when its client ends, or now if it has ended already."""
-    if client._work is None:
-        client._work = Work()
-    client._work.scopes.add(scope)
+    if client._tasks is None:
+        client._tasks = ClientTasks()
+    client._tasks.scopes.add(scope)
     if client.close_code is not None:
         scope.cancel()
-    return client._work
+    return client._tasks
 
 
 class Tasks:
@@ -111,7 +111,7 @@ class Tasks:
         check_thread()  # first: the scope of a task that never runs would hold up ``disconnected``
         if self._nursery is None or client not in self._clients or client.close_code is not None:
             return False
-        if client._work is not None and len(client._work.scopes) >= MAX_TASKS:
+        if client._tasks is not None and len(client._tasks.scopes) >= MAX_TASKS:
             return False
         task = call_async(fn, args)
         scope = trio.CancelScope()

@@ -1,4 +1,4 @@
-"""The memory that large messages leave behind, and how the next ones get it."""
+"""Keeps the memory that large messages leave behind, for the next ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking the kernel which sockets are ready: one interface over epoll, kqueue and trio tasks.
+"""Asks the kernel which sockets are ready: one interface over epoll, kqueue and trio tasks.
 
 The reactor polls without waiting and waits through trio for the poller itself to become
 readable, so trio schedules one task per batch of ready sockets. Not the ``selectors``

@@ -1,4 +1,4 @@
-"""How an outgoing connection ends, where that differs from a server's client; ``connection/closing`` does the rest.
+"""Ends an outgoing connection, where that differs from a server's client; ``connection/closing`` does the rest.
 
 The close frame that we owe goes out when the user has received all messages that came before the server's, so
 that the replies leave first, or when the user has received nothing for ``timeouts.close``. Once both close frames

@@ -1,4 +1,4 @@
-"""From a URL to the 101: connect, TLS, handshake, redirects."""
+"""Opens a connection, from its URL to the 101: connect, TLS, handshake, redirects."""
 
 from __future__ import annotations
 

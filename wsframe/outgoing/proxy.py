@@ -1,4 +1,4 @@
-"""Which proxy a connection goes through: an argument, or the environment as curl and others read it."""
+"""Chooses the proxy of a connection: an argument, or the environment as curl and others read it."""
 
 from __future__ import annotations
 

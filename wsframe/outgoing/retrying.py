@@ -1,4 +1,4 @@
-"""Which failures are tried again, and when: the default, a function of the user's, and Retry-After."""
+"""Decides which failures are tried again, and when: the default, a function of the user's, and Retry-After."""
 
 from __future__ import annotations
 

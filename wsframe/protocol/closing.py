@@ -1,4 +1,4 @@
-"""How a connection ends: one table of phases, for the server's connections and for outgoing ones.
+"""The end of a connection as one table of phases, for the server's connections and for outgoing ones.
 
 RFC 6455 section 7 wants two close frames, then the end of TCP. Much can go wrong between: the
 peer breaks a rule, vanishes, sends on, takes nothing; our hooks are slow; both sides close at

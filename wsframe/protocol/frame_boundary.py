@@ -1,4 +1,4 @@
-"""Where frames begin in bytes that somebody else sends to a client, so that a close frame can follow them.
+"""Finds the boundaries of frames that another process sends to a client, so that a close frame can follow.
 
 Of one direction only: the answer to the handshake, and then the frames of a server, which are not masked (RFC 6455
 section 5.2). The payload is not looked at.

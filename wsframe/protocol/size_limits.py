@@ -1,4 +1,4 @@
-"""Whether to allow a data frame, decided from its header before there is a payload to hold."""
+"""Allows or refuses a data frame by its header, before there is a payload to hold."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ Read in this order:
 * ``client``: one connected peer. ``client_tasks``: its tasks. ``clients``: the clients of a resource.
   ``broadcast``: one message to many clients.
 * ``topics``, a room: messages for subscribers, on this server and on others.
-  ``everywhere``: broadcasts to the clients of all workers. ``topic_hooks``: the part of a resource that has to do with
-  topics.
+  ``shared_broadcast``: broadcasts to the clients of all workers. ``topic_hooks``: the part of a resource that has to do
+  with topics.
 * ``life``: one life of a resource, as the resource sees it; ``ownership``: the right by which it acts.
 * ``server``: the handle on the running server, without the machine behind it.
 * ``routing``, a room: which resource answers a path.

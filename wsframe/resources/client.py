@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from wsframe.http.request import Request
     from wsframe.protocol.encoder import Encoder
     from wsframe.protocol.events import Ended
-    from wsframe.resources.client_tasks import Work
+    from wsframe.resources.client_tasks import ClientTasks
     from wsframe.resources.resource import Resource as Resource
 
     # The one Any in a public signature: a plain ``Client`` has untyped ``data``.
@@ -53,7 +53,7 @@ class Client(Generic[DataT]):
 
     __slots__ = (
         "__weakref__", "_context", "_encoder",
-        "_ended", "_id", "_link", "_outbox", "_rejected", "_request", "_resource", "_subprotocol", "_work",
+        "_ended", "_id", "_link", "_outbox", "_rejected", "_request", "_resource", "_subprotocol", "_tasks",
         "data",
     )  # fmt: skip
 
@@ -75,7 +75,7 @@ class Client(Generic[DataT]):
         self._encoder = encoder
         """None for plain frames, as nearly every client has."""
         self._id: str | None = None
-        self._work: Work | None = None
+        self._tasks: ClientTasks | None = None
         self._context: Context | None = None
         """Of its hooks, once one has set a ContextVar."""
         self._ended: Ended | None = None
@@ -313,8 +313,8 @@ class Client(Generic[DataT]):
         self._ended = ended
         if self._resource.cancel_on_disconnect:
             self._link.inbox.muted = True
-        if self._work is not None:
-            self._work.cancel()
+        if self._tasks is not None:
+            self._tasks.cancel()
 
     def abort(self) -> bool:
         """Reset the connection now, without a close frame; drop messages queued either way. For trio's own thread."""

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import trio
 
-__all__ = ["Work"]
+__all__ = ["ClientTasks"]
 
 
-class Work:
+class ClientTasks:
     """The cancel scopes that end with one client."""
 
     __slots__ = ("after", "scopes")

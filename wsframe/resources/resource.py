@@ -42,10 +42,10 @@ from wsframe.resources.check_hooks import (
 )
 from wsframe.resources.client import Client
 from wsframe.resources.clients import Clients
-from wsframe.resources.everywhere import broadcast_everywhere
 from wsframe.resources.handing_over import HandingOver
 from wsframe.resources.hints import add_hint
 from wsframe.resources.ownership import Ownership
+from wsframe.resources.shared_broadcast import broadcast_everywhere
 from wsframe.resources.topic_hooks import TopicHooks
 from wsframe.workers.partitions import Scope
 

@@ -1,4 +1,4 @@
-"""Which resource answers a path.
+"""Finds the resource that answers a path.
 
 Read in this order:
 

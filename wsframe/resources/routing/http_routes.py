@@ -1,4 +1,4 @@
-"""Which HTTP handler of a registry answers which request."""
+"""Finds the HTTP handler of a registry that answers a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which registration answers which path or request."""
+"""Finds the registration that answers a path or a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In which worker the resource of a path lives, found from the registered paths and the path asked for alone.
+"""Finds the worker in which the resource of a path lives, from the registered paths and the path asked for alone.
 
 No code of the program runs here: no dispatcher, no factory, no attribute of a resource. So every worker finds the
 same, also the one that only passes a newcomer on.

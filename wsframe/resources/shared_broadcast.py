@@ -1,4 +1,4 @@
-"""The broadcasts of a resource of scope ``"shared"``, which reach its clients in all workers."""
+"""Broadcasts of a resource of scope ``"shared"``: they reach its clients in all workers."""
 
 from __future__ import annotations
 
