@@ -140,9 +140,10 @@ def check_algorithms(algorithms: Collection[str]) -> None:
     if isinstance(algorithms, str) or not algorithms:
         raise ValueError(f"algorithms is a list such as ['HS256'], not {algorithms!r}")
     if any(one.lower() == "none" for one in algorithms):
-        raise ValueError("the algorithm 'none' accepts every token")
+        raise ValueError("the algorithm 'none' accepts every token: leave it out, and name one such as 'HS256'")
     if len({one.startswith("HS") for one in algorithms}) > 1:
-        raise ValueError(f"{', '.join(algorithms)}: with HMAC beside others, a public key could be taken for a secret")
+        given = ", ".join(algorithms)
+        raise ValueError(f"{given}: beside others a public key could be taken for HMAC's secret; name only one kind")
 
 
 def is_utf8(text: str) -> bool:

@@ -94,7 +94,7 @@ def kept(names: Iterable[str]) -> frozenset[str]:
     """Return the names of ``keep_on_redirect`` in lower case."""
     found = frozenset(name.lower() for name in checked_names("keep_on_redirect", names))
     if "host" in found:
-        raise ValueError("keep_on_redirect: Host names the server, so it never goes to another")
+        raise ValueError("keep_on_redirect: Host names the server, and never goes to another one: leave it out")
     if "*" in found:
         raise ValueError("keep_on_redirect: '*' would stand for itself; name the fields")
     return found

@@ -95,7 +95,7 @@ class Backoff:
         refuse_below(self, 0, inherit=False)
         for name in ("first", "most"):
             if getattr(self, name) == inf:
-                raise ValueError(f"Backoff.{name} must be finite, or no try would come after the pause")
+                raise ValueError(f"Backoff.{name} must be finite, not inf: no try would come after the pause")
         if self.factor < 1:
             raise ValueError(f"Backoff.factor must be at least 1, not {self.factor!r}")
 

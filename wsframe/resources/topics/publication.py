@@ -76,7 +76,7 @@ def check_topic(topic: object) -> None:
     if not 0 < size <= LONGEST_TOPIC:
         raise ValueError(f"the name of a topic has 1 to {LONGEST_TOPIC} bytes, not {size}")
     if topic.startswith(OWN):
-        raise ValueError(f"topics that begin with {OWN!r} are wsframe's own")
+        raise ValueError(f"topics that begin with {OWN!r} are wsframe's own: {topic!r} needs another name")
 
 
 def wrap_publication(opcode: int, data: bytes, key: Key, compress: bool | None) -> bytes:
