@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import trio
 
 import wsframe
 from tests.hostile.place import BOUND, Place, Recorder
+from tests.patience import PATIENCE
 from tests.wire import Peer, status
 from wsframe import Timeouts
 
@@ -308,3 +310,26 @@ def test_run_says_that_the_loop_of_asyncio_stops(under_asyncio: bool, caplog: py
             main().send(None)
     warned = any("run() stops the asyncio loop" in message for message in caplog.messages)
     assert warned is under_asyncio
+
+
+NO_STREAMS = """
+import os, wsframe
+
+def started(server):
+    null = os.stat(os.devnull).st_rdev
+    found = [os.fstat(fd).st_rdev == null for fd in (0, 1, 2)]
+    with open("found", "w") as file:
+        print(*found, file=file)
+    server.close()
+
+wsframe.run(port=0, started=started)
+"""
+
+
+@unix_only
+def test_no_socket_of_a_program_gets_the_number_of_a_closed_standard_stream(tmp_path: Path) -> None:
+    """C code would write its complaints to a client."""
+    command = 'exec "$0" -c "$1" <&- >&- 2>&-'
+    done = subprocess.run(["sh", "-c", command, sys.executable, NO_STREAMS], cwd=tmp_path, timeout=PATIENCE)
+    assert done.returncode == 0
+    assert (tmp_path / "found").read_text() == "True True True\n"

@@ -8,18 +8,15 @@ from contextlib import suppress
 from logging import ERROR
 from typing import TextIO
 
+from wsframe.net.standard_streams import fill_descriptors
 from wsframe.server.logs.json_stderr import report
 
 __all__ = ["complain", "discard_output", "fill_gaps", "print_line"]
 
 
 def fill_gaps() -> None:
-    """Open the standard streams that are closed: a socket would get their number, and their output."""
-    for fd in (0, 1, 2):
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    """Open the standard streams that are closed."""
+    fill_descriptors()
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115

@@ -11,6 +11,7 @@
 * ``trusted_proxies``, ``proxy_protocol``: the proxies whose word counts, and the header that they put before TLS;
   ``client_facts``, one of our own between the processes of a service, and ``peer_header`` between machines.
 * ``malloc``: why freed memory is kept. ``forked``: sockets that processes forked by the program must not keep.
+  ``standard_streams``: descriptors that sockets must not get.
 
 Nothing in here knows WebSocket or HTTP.
 """

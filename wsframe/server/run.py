@@ -23,6 +23,7 @@ from wsframe.limits import DEFAULT_TIMEOUTS, filled
 from wsframe.log import Log, log_for
 from wsframe.net.certificate import Certificate
 from wsframe.net.sockets import Manner, traits_of
+from wsframe.net.standard_streams import fill_descriptors
 from wsframe.resources.routing.registry import Registry, served_with
 from wsframe.resources.server import Server
 from wsframe.server.check_options import check_log, check_registry, check_started, refuse_while_imported
@@ -280,6 +281,7 @@ def run(
     check_started(started)
     check_registry(registry)
     check_log(log_level, log_format)
+    fill_descriptors()
     made = made_options(options, keywords)
     output = json_stderr() if log_format == "json" else None
     worker = None if workers is None else this_worker()
