@@ -20,7 +20,29 @@ A public name imports its module when it is first asked for: a program pays only
 a worker that replaces a killed one serves the sooner.
 """
 
+import os
 import typing
+
+
+def current_folder(environment: typing.Mapping[str, str] = os.environ) -> str:
+    """Return the current folder, by the name that the shell has for it.
+
+    That can be a symlink that leads to another release by the next restart. A folder that has been removed is ``"."``.
+    """
+    named = environment.get("PWD", "")
+    try:
+        if os.path.isabs(named) and os.path.samefile(named, os.curdir):
+            return named
+    except (OSError, ValueError):
+        pass
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return os.curdir
+
+
+started_in: typing.Final = current_folder()
+"""The folder of the command line, in which workers run that again: a program can change it before it serves."""
 
 if typing.TYPE_CHECKING:
     from wsframe.backplane.presence import Member as Member

@@ -22,7 +22,6 @@ from wsframe.server.service.service import (
     check_service,
     check_times,
     command_again,
-    current_folder,
     longest_wait,
     names_of,
     without_hangup,
@@ -44,9 +43,15 @@ def test_the_current_folder_has_the_name_of_the_shell_which_can_be_a_symlink(
     release.mkdir()
     current.symlink_to(release)
     monkeypatch.chdir(current)
-    assert current_folder({"PWD": str(current)}) == str(current)
+    assert wsframe.current_folder({"PWD": str(current)}) == str(current)
     for other in ({}, {"PWD": "current"}, {"PWD": "."}, {"PWD": "/"}, {"PWD": str(tmp_path / "nothing")}):
-        assert current_folder(other) == str(release.resolve())
+        assert wsframe.current_folder(other) == str(release.resolve())
+
+
+def test_workers_begin_in_the_folder_of_the_command_line_though_the_program_changes_it(tmp_path: Path) -> None:
+    program = "import os, wsframe; os.chdir('/'); wsframe.serve; print(wsframe.started_in)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (f"{tmp_path.resolve()}\n", "")
 
 
 def test_a_program_in_a_removed_folder_can_import_all_of_wsframe(tmp_path: Path) -> None:

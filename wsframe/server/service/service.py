@@ -7,8 +7,8 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import inf, isfinite
@@ -36,33 +36,14 @@ if TYPE_CHECKING:  # a worker imports nothing that is its supervisor's alone
     from wsframe.workers.supervisor import Supervisor
 
 __all__ = [
-    "Service", "ServiceFailed", "as_worker", "check_service", "check_times", "command_again", "current_folder",
-    "names_of", "supervise", "worker_count",
+    "Service", "ServiceFailed", "as_worker", "check_service", "check_times", "command_again", "names_of",
+    "supervise", "worker_count",
 ]  # fmt: skip
 
 LARGEST_HEAD: Final = 65536
 """A newcomer is passed with its head unread in its socket, so the socket has to hold the head."""
 SPARE: Final = 256
 """Descriptors beside those of clients: newcomers, doors, files of the program."""
-
-
-def current_folder(environment: Mapping[str, str] = os.environ) -> str:
-    """Return the current folder, by the name that the shell has for it.
-
-    That can be a symlink that leads to another release by the next restart. A folder that has been removed is ``"."``.
-    """
-    named = environment.get("PWD", "")
-    with suppress(OSError, ValueError):
-        if os.path.isabs(named) and os.path.samefile(named, os.curdir):
-            return named
-    try:
-        return os.getcwd()
-    except FileNotFoundError:
-        return os.curdir
-
-
-STARTED_IN: Final = current_folder()
-"""The folder of the command line: a program can change it before it serves."""
 
 Obey: TypeAlias = "Callable[[Supervisor], Awaitable[object]]"
 """A task that gives a supervisor orders of its own."""
@@ -215,7 +196,7 @@ def supervise(service: Service) -> int:
         timeouts = service.timeouts
         plan = ServicePlan(
             command=command_again(),
-            folder=STARTED_IN,
+            folder=sys.modules["wsframe"].started_in,  # importing it would be a circle
             patience=inf if timeouts.worker is None else timeouts.worker,
             lame_duck=timeouts.lame_duck,
             drain=timeouts.drain,
