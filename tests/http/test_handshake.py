@@ -51,10 +51,10 @@ def test_a_head_may_come_in_pieces(size: int) -> None:
 
 def test_a_head_that_is_not_whole_is_waited_for() -> None:
     reader = HeadReader(16384)
-    assert not reader.begun
-    for byte in head_of()[:-1]:
+    assert reader.begun_with == b""
+    for count, byte in enumerate(head_of()[:-1], 1):
         assert reader.receive(bytes((byte,))) is None
-        assert reader.begun
+        assert reader.begun_with == head_of()[:count]
     assert reader.receive(b"\n") is not None
 
 

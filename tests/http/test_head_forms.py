@@ -186,8 +186,8 @@ def test_two_empty_lines_before_a_request_are_ignored(empty: bytes, form: bytes,
 @pytest.mark.parametrize("empty", EMPTY)
 def test_empty_lines_are_ignored_wherever_they_are_cut(empty: bytes, cut: int) -> None:
     reader, data = HeadReader(16384), empty + HEAD
-    before, request = reader.begun, reader.receive(data[:cut])
-    assert (before, request, reader.begun) == (False, None, True)
+    before, request = reader.begun_with, reader.receive(data[:cut])
+    assert (before, request, reader.begun_with) == (b"", None, data[:cut])
     request = reader.receive(data[cut:] + b"rest")
     assert request is not None
     assert (request.path, reader.trailing) == ("/chat", b"rest")

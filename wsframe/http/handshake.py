@@ -104,9 +104,9 @@ class HeadReader:
         """The bytes after the head: the first frames, if the peer did not wait for the 101."""
 
     @property
-    def begun(self) -> bool:
-        """Whether any byte has come."""
-        return self._received > 0 or self._before != b""
+    def begun_with(self) -> bytes:
+        """The bytes of a head that is not whole yet."""
+        return self._before + (self._kept or b"")
 
     def receive(self, data: bytes) -> Request | None:
         """Take bytes; return the request once its head is whole.

@@ -89,9 +89,6 @@ logger: Log = log_for(__name__)
 
 NO_SPAN = nullcontext()
 
-# Seconds from its arrival in which a newcomer has to have sent its request once the drain has begun.
-HEAD_PATIENCE = 0.25
-
 
 class Admission:
     """Admits newcomers to one server."""
@@ -120,6 +117,7 @@ class Admission:
         prepare(self._versions)
         self._answer_by = inf
         """The time by which newcomers have their answer; infinite until the drain."""
+        self._pages_by = inf
         self.pending: Pending = Pending(self._capacity.max_pending_handshakes)
         self._lookout = Lookout(reactor, self.pending.decided, self._capacity.max_pending_handshakes)
         self._pages = PlainHttp(
@@ -137,14 +135,14 @@ class Admission:
         if worker is not None and roster.placement.spread:
             self.passage = Passage(worker, self.signpost, places, self.pending, self.carried)
 
-    def drain(self, seconds: float) -> None:
-        """Let the newcomers on the way in finish within this many seconds; their requests have to be whole soon."""
+    def drain(self, seconds: float, for_pages: float = 0.0) -> None:
+        """Let the newcomers on the way in finish within this many seconds, and pages within others if these are more.
+
+        The requests of newcomers have to be whole soon.
+        """
         now = trio.current_time()
-        self._answer_by = now + seconds
-        for newcomer in self.pending.all():
-            whole_by = min(newcomer.since + HEAD_PATIENCE, self._answer_by)
-            whole = newcomer.head_received or (self.unanswered.lineage is not None and newcomer.begun)
-            newcomer.scope.deadline = self._answer_by if whole else whole_by
+        self._answer_by, self._pages_by = now + seconds, now + max(seconds, for_pages)
+        self.unanswered.hurry(self.pending.all(), self._answer_by, self._pages_by)
 
     async def until_decided(self) -> None:
         """Wait until all newcomers are in or refused, in a drain."""
@@ -300,6 +298,8 @@ class Admission:
             if page is None:
                 raise handshake.plain_refused(request, self._versions)
             newcomer.for_page = True
+            if self._pages_by < inf:
+                newcomer.scope.deadline = self._pages_by
             with Share(self._reactor.budget) as share:
                 answer, content = await self._pages.ask(newcomer, page, share)
                 await self.answering.answer_page(newcomer, answer, content, share)

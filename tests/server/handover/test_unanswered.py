@@ -20,7 +20,7 @@ from tests.server.service.test_generation import Side, two
 from tests.server.test_parked_newcomers import parked
 from tests.wire import Peer, connected, head, stream_to, text, until
 from wsframe import Timeouts
-from wsframe.server.handover.unanswered import Arrivals
+from wsframe.server.handover.unanswered import Arrivals, Unanswered
 from wsframe.server.newcomers.newcomer import Newcomer
 from wsframe.server.sockets.listen import Bound
 from wsframe.workers.socket_exchange import Received, SocketExchange, make_exchange
@@ -168,42 +168,60 @@ async def test_workers_3_a_newcomer_whose_life_begins_slowly_is_answered_by_the_
         await answered.wait()
 
 
-async def test_workers_3_a_request_for_a_page_is_answered_where_it_is() -> None:
-    """Its handler can have done something by then."""
+@pytest.mark.parametrize("status", [200, 503])
+async def test_workers_3_a_request_for_a_page_is_answered_where_it_is(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its handler can have done something by then; it has the time of the clients that leave."""
+    if status == 503:
+        monkeypatch.setattr("wsframe.server.drain.LEAVING", 0.6 / PATIENCE)
 
     async def page(request: wsframe.Request) -> wsframe.Response:
         asked.set()
-        await trio.sleep_forever()
-        raise AssertionError
+        await may_answer.wait()
+        return wsframe.Response("whole")
 
-    asked = trio.Event()
+    asked, may_answer = trio.Event(), trio.Event()
     async with restarting(Slow(), Quick(), http_handler=page) as (first, second, _), raw_peer(first) as late:
         await late.send(b"GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await asked.wait()
         await first.leave(tell=second)
-        assert (await late.head()).status == 503
+        if status == 200:
+            may_answer.set()
+        assert (await late.answer()).status == status
 
 
-async def test_workers_3_a_part_of_a_request_is_answered_503_where_it_is() -> None:
-    async with restarting(Slow(), Quick()) as (first, second, _), raw_peer(first) as late:
-        await late.send(head("/")[:-2])
+@pytest.mark.parametrize("begun", [b"\r\n", head("/")[:1], head("/")[:-2]])
+async def test_workers_3_a_part_of_a_request_goes_along(begun: bytes) -> None:
+    whole = b"\r\n" * (begun == b"\r\n") + head("/", {"X-Mark": "kept"})
+    new = Quick()
+    async with restarting(Slow(), new) as (first, second, _), raw_peer(first) as late:
+        await late.send(whole[: len(begun)])
         await until(lambda: any(one.begun for one in first.engine.admission.pending.under_way))
         await first.leave(tell=second)
-        assert (await late.head()).status == 503
+        await until(lambda: second.engine.admission.pending.under_way)
+        await late.send(whole[len(begun) :])
+        assert (await late.head()).status == 101
+        await until(lambda: [client.request.headers["x-mark"] for client in new.clients] == ["kept"])
 
 
-async def test_workers_3_a_request_has_the_time_of_all_newcomers_to_become_whole() -> None:
-    ours, theirs = make_exchange()
-    async with restarting(Quick(), Quick()) as (first, _, _), raw_peer(first) as late:
-        admission = first.engine.admission
-        await late.send(head("/")[:-2])
-        await until(lambda: any(one.begun for one in admission.pending.under_way))
-        with theirs:
-            admission.unanswered.lineage = ours
-            admission.drain(PATIENCE)
-            await late.send(head("/")[-2:])
-            assert (await late.head()).status == 101
-        ours.close()
+@pytest.mark.parametrize(("heard", "proxy"), [(False, False), (True, True)])
+async def test_workers_3_one_whose_first_bytes_only_this_worker_has_gets_the_time_of_all(
+    *, heard: bool, proxy: bool, stack: ExitStack
+) -> None:
+    with stack:
+        ours, theirs = make_exchange()
+        stack.callback(theirs.close)
+        stack.callback(ours.close)
+        one, other = pair(stack)
+        newcomer = Newcomer(one, "127.0.0.1", 1, Bound(sock=other, proxy_protocol=proxy))
+        newcomer.limit(10)
+        newcomer.transport.heard = heard
+        unanswered = Unanswered()
+        unanswered.lineage = ours
+        now = trio.current_time()
+        unanswered.hurry([newcomer], now + 2, now + 6)
+        assert (newcomer.scope.deadline == now + 2) == heard
 
 
 async def test_workers_3_those_that_are_parked_for_another_worker_go_along_unread(stack: ExitStack) -> None:

@@ -1,11 +1,13 @@
 """Newcomers without an answer in the old worker of a rolling restart: the new worker answers them.
 
 They go through the lineage (``predecessor``), one message each: ``["newcomer", accepted, listening socket,
-partition, passed, forwarded]``, with the socket, and a state if the old worker has read the request. One whose bytes
-are still in its socket is like one that the new worker has accepted. For one about which user code was asked, the new
-object is asked from the beginning, and its handshake has the whole time again.
+partition, passed, forwarded]``, with the socket, and a state if the old worker has read the request or a part of it.
+One whose bytes are still in its socket is like one that the new worker has accepted. For one about which user code was
+asked, the new object is asked from the beginning, and its handshake has the whole time again.
 
-Not those whose bytes this worker keeps: with TLS, with a part of a request, or with a request for a page.
+Not those with TLS that this worker has begun to decrypt, nor those with a certificate or a part of a request after a
+PROXY header. A request for a page stays as well, because its handler can have done something: it has the time in which
+clients leave.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import trio
 
@@ -34,6 +36,8 @@ __all__ = ["Arrivals", "Unanswered", "check_in_time", "is_newcomer"]
 logger: Log = log_for(__name__)
 
 NAME = "newcomer"
+HEAD_PATIENCE = 0.25
+"""Seconds from its arrival in which a newcomer has to have sent its request once the drain has begun."""
 
 
 class Unanswered:
@@ -52,19 +56,40 @@ class Unanswered:
             if not newcomer.answered:
                 seat.give_back()
 
+    def hurry(self, newcomers: Iterable[Newcomer], answer_by: float, pages_by: float) -> None:
+        """Set the times at which newcomers are cut off, in a drain.
+
+        Args:
+            newcomers: The newcomers on the way in.
+            answer_by: For those whose request is whole, or whose bytes only this worker has.
+            pages_by: For those that ask for a page.
+        """
+        for newcomer in newcomers:
+            if newcomer.for_page:
+                newcomer.scope.deadline = min(newcomer.scope.deadline, pages_by)
+                continue
+            stays = self.lineage is not None and not self._can_go(newcomer)
+            head_by = newcomer.since + HEAD_PATIENCE
+            newcomer.scope.deadline = answer_by if newcomer.head_received or stays else min(head_by, answer_by)
+
+    def _can_go(self, newcomer: Newcomer) -> bool:
+        """Return whether all that a newcomer has sent can go to the next generation."""
+        request = newcomer.request
+        if newcomer.for_page or newcomer.spliced or newcomer.transport.secure:
+            return False
+        if request is not None:
+            return request.peer_certificate_der is None
+        wrapped = newcomer.place.tls is not None or newcomer.place.proxy_protocol or newcomer.forwarded
+        return newcomer.unread or (newcomer.begun and not wrapped)
+
     async def goes_on(self, newcomer: Newcomer) -> bool:
         """Send a newcomer to the next generation; return False if there is none, or it cannot go there."""
-        if self.lineage is None or newcomer.for_page or newcomer.spliced:
-            return False
         sock, request = newcomer.sock, newcomer.request
-        if not isinstance(sock, socket.socket) or newcomer.transport.secure:
-            return False
-        if request is None and not newcomer.unread:
-            return False
-        if request is not None and request.peer_certificate_der is not None:
+        if self.lineage is None or not isinstance(sock, socket.socket) or not self._can_go(newcomer):
             return False
         accepted = time.monotonic() - (trio.current_time() - newcomer.since)
-        passed = newcomer.passed or request is not None
+        begun = b"" if newcomer.head is None or request is not None else newcomer.head.begun_with
+        passed = newcomer.passed or request is not None or bool(begun)
         document = [NAME, accepted, newcomer.place.number, newcomer.partition, passed, newcomer.forwarded]
         descriptors = [sock.fileno()]
         try:
@@ -72,6 +97,8 @@ class Unanswered:
                 rest = newcomer.nonce + newcomer.trailing
                 state = pack_parcel({"request": request_document(freeze_request(request)), "rest": rest})
                 descriptors.append(written_file(state))
+            elif begun:
+                descriptors.append(written_file(pack_parcel({"request": None, "rest": begun})))
             with trio.fail_after(FAREWELL):
                 await self.lineage.send(document, descriptors)
         except (OtherSideGone, OSError, trio.TooSlowError) as error:
@@ -159,7 +186,8 @@ def newcomer_of(received: Received, places: Sequence[Bound]) -> Newcomer:
     _, accepted, number, partition, passed, forwarded = received.document
     place = places[number]
     state = open_parcel(read_file(received.descriptors[1])) if len(received.descriptors) > 1 else None
-    request = None if state is None else thaw_request(request_of(state["request"]))
+    known = None if state is None else state["request"]
+    request = None if known is None else thaw_request(request_of(known))
     sock = socket.socket(fileno=received.descriptors[0])
     del received.descriptors[0]
     try:
@@ -167,10 +195,12 @@ def newcomer_of(received: Received, places: Sequence[Bound]) -> Newcomer:
         host, port = ("", 0) if forwarded or request is not None else peer_address(sock.getpeername())
         newcomer = Newcomer(sock, host, port, place)
         newcomer.partition, newcomer.passed, newcomer.forwarded = partition, bool(passed), bool(forwarded)
-        if state is None or request is None:
-            newcomer.since -= max(0.0, time.monotonic() - accepted)
-        else:
+        if state is not None and request is not None:
             newcomer.resume(request, state["rest"])
+        else:
+            newcomer.since -= max(0.0, time.monotonic() - accepted)
+            newcomer.early = b"" if state is None else state["rest"]
+            newcomer.transport.heard = bool(newcomer.early)
     except BaseException:
         sock.close()
         raise

@@ -242,8 +242,8 @@ class Newcomer:
 
     @property
     def begun(self) -> bool:
-        """Whether any byte of its request has come."""
-        return self.head is not None and self.head.begun
+        """Whether any byte of its request has come, and not all."""
+        return self.head is not None and self.head.begun_with != b""
 
     @property
     def unread(self) -> bool:

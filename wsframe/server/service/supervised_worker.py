@@ -140,7 +140,7 @@ class Duty:
         admission.unanswered.lineage = self.generation.lineage()
         async with ProtectedNursery() as nursery:
             nursery.start_soon(partial(admission.carried.depart, self._drain.leaving, *RESTART, all_of_them=True))
-            admission.drain(self._drain.finishing)
+            admission.drain(self._drain.finishing, self._drain.leaving)
             await admission.until_decided()
             admission.unanswered.vacate()
             await self.generation.leave(self._drain.leaving - self._drain.finishing, self.say_over)
