@@ -77,8 +77,9 @@ class TopicHooks(OwnTasks[DataT]):
     async def missed(self, topic: str) -> None:
         """Make up for messages of a topic that other servers published and this one did not get.
 
-        It is called in the listener task, before the next message of the topic: send the clients the state, or
-        have them ask for it. The default logs a warning.
+        It is called in the listener task of the worker that has missed them, before the next message of the topic:
+        send its clients the state, by ``broadcast_text(self.clients, ...)``, or have them ask for it. The default logs
+        a warning.
         """
         logger.warning("%s has missed messages of topic %s", type(self).__name__, quoted(topic), kind=type(self))
 
@@ -97,7 +98,8 @@ class TopicHooks(OwnTasks[DataT]):
     async def joined(self, topic: str, member: Member) -> None:
         """Take note that a member has joined a topic, on any server. The default does nothing.
 
-        It is called in the listener task of each resource with subscribers of the topic.
+        It is called in the listener task of each resource with subscribers of the topic, in each worker: tell the
+        clients of this one, by ``broadcast_text(self.clients, ...)``.
         """
 
     async def left(self, topic: str, member: Member) -> None:
