@@ -29,7 +29,7 @@ async def test_a_server_that_shares_resources_gives_those_with_clients_too(
 ) -> None:
     async with open_kit(wsframe.Resource(), backplane=MemoryBackplane(MemoryHub())) as kit:
         await kit.connect()
-        giving = kit.server._internals.owning.giving  # type: ignore[attr-defined]
+        giving = kit.server._internals.owner.giving  # type: ignore[attr-defined]
         assert 0 not in giving._shareable()
         assert await rebalanced(kit, tmp_path / "admin") == 0
         assert 0 in giving._shareable()

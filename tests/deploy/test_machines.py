@@ -64,12 +64,12 @@ async def two_servers() -> AsyncIterator[list[Server]]:
         wsframe.open_server(registry_of("a"), backplane=MemoryBackplane(hub), **options) as a,  # type: ignore[arg-type]
         wsframe.open_server(registry_of("b"), backplane=MemoryBackplane(hub), **options) as b,  # type: ignore[arg-type]
     ):
-        tenures = [owning.tenure for server in (a, b) if (owning := local_server_of(server).owning) is not None]
-        while sum(len(one.here) for one in tenures) < 256 or not all(  # noqa: ASYNC110
-            one.holder_of(partition) for one in tenures for partition in range(256)
+        owned_by_each = [owner.owned for server in (a, b) if (owner := local_server_of(server).owner) is not None]
+        while sum(len(one.here) for one in owned_by_each) < 256 or not all(  # noqa: ASYNC110
+            one.holder_of(partition) for one in owned_by_each for partition in range(256)
         ):
             await trio.sleep(0.02)
-        for one, other in ((a, tenures[1]), (b, tenures[0])):
+        for one, other in ((a, owned_by_each[1]), (b, owned_by_each[0])):
             while not splices_of(one)._keys.address_for(other.node):  # noqa: ASYNC110
                 await trio.sleep(0.02)
         yield [a, b]

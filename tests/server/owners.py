@@ -11,7 +11,7 @@ import trio
 import wsframe
 from wsframe import Client, Registry, Resource
 from wsframe.backplane import History, Lease, MemoryBackplane, MemoryHub, Position, Told
-from wsframe.server.ownership.tenure import Tenure
+from wsframe.server.ownership.owned_partitions import OwnedPartitions
 from wsframe.testing import Kit, open_kit
 
 
@@ -150,18 +150,18 @@ class Owners:
         self.kits: dict[str, Kit] = {}
         self.planes: dict[str, Cuttable] = {}
 
-    def tenure(self, name: str) -> Tenure:
-        tenure = self.kits[name].server._internals.owning.tenure  # type: ignore[attr-defined]
-        assert isinstance(tenure, Tenure)
-        return tenure
+    def owned(self, name: str) -> OwnedPartitions:
+        owned = self.kits[name].server._internals.owner.owned  # type: ignore[attr-defined]
+        assert isinstance(owned, OwnedPartitions)
+        return owned
 
     def owner(self, partition: int) -> list[str]:
         """Return the names of the servers that act for a partition now."""
-        return [name for name in self.kits if self.tenure(name).holds(partition)]
+        return [name for name in self.kits if self.owned(name).holds(partition)]
 
     def holds(self, name: str, path: str) -> bool:
         """Return whether a server has the partition of a path."""
-        return self.tenure(name).holds(self.partition(name, path))
+        return self.owned(name).holds(self.partition(name, path))
 
     async def requests_during(self, seconds: float) -> list[tuple[str, int]]:
         """Return the requests for leases of a time, each with the number of its keys."""

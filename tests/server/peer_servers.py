@@ -18,7 +18,7 @@ from wsframe.backplane import MemoryBackplane, MemoryHub
 from wsframe.net.client_facts import ClientFacts
 from wsframe.net.peer_header import sealed
 from wsframe.server.local_server import LocalServer
-from wsframe.server.ownership.owning import Owning
+from wsframe.server.ownership.partition_owner import PartitionOwner
 from wsframe.server.peering import Peering
 
 BOUND = PATIENCE
@@ -62,8 +62,8 @@ class Nodes:
         assert isinstance(found, LocalServer)
         return found
 
-    def owning(self, name: str) -> Owning:
-        found = self.local(name).owning
+    def owner(self, name: str) -> PartitionOwner:
+        found = self.local(name).owner
         assert found is not None
         return found
 
@@ -141,10 +141,10 @@ async def nodes(context: ssl.SSLContext | None = None, trusted_proxies: Sequence
 
     with trio.fail_after(BOUND):
         async with wsframe.open_server(registry("a"), port=0, backplane=MemoryBackplane(hub)) as found.servers["a"]:
-            owning = found.owning("a")
-            while len(owning.tenure.here) < 256:  # noqa: ASYNC110
+            owner = found.owner("a")
+            while len(owner.owned.here) < 256:  # noqa: ASYNC110
                 await trio.sleep(0.01)
-            owning.giving._share_one = trio.lowlevel.checkpoint  # type: ignore[method-assign]
+            owner.giving._share_one = trio.lowlevel.checkpoint  # type: ignore[method-assign]
             async with wsframe.open_server(
                 registry("b"),
                 port=0,
@@ -154,7 +154,7 @@ async def nodes(context: ssl.SSLContext | None = None, trusted_proxies: Sequence
             ) as found.servers["b"]:
                 name = found.local("a").topics.interest.node
                 peering = found.peering("b")
-                holders = found.owning("b").tenure
+                holders = found.owner("b").owned
                 while not peering._keys.address_for(name) or holders.holder_of(0) != name:  # noqa: ASYNC110
                     await trio.sleep(0.01)
                 yield found

@@ -158,7 +158,7 @@ SERVER = ["serve", "Reactor._turn", "Histories._fill_topics", "Presences.run", "
     [
         (
             share_resources,
-            ["Tenure._acquire_free", "Giving.run", "Giving.give", "NodeLeases._watch", "Reports.run", "end"],
+            ["OwnedPartitions._acquire_free", "Giving.run", "Giving.give", "NodeLeases._watch", "Reports.run", "end"],
         ),
         (
             use_an_engine,
@@ -216,7 +216,7 @@ async def test_a_handler_of_the_log_costs_an_owner_of_partitions_a_line(
             await trio.sleep(10)
             assert handler.acted > before
         for name in ("a", "b"):
-            assert servers.tenure(name).here
+            assert servers.owned(name).here
             assert servers.kits[name].server.unready() == ""
 
 

@@ -16,7 +16,7 @@ from wsframe.resources.server import Server
 from wsframe.server.monitoring.inquiry import MOST_AT_ONCE, REQUEST, answer_inquiries, unknown
 from wsframe.server.monitoring.nodes import nodes_of
 from wsframe.server.monitoring.snapshot import snapshot
-from wsframe.server.ownership.owning import REQUEST_REBALANCE, rebalanced
+from wsframe.server.ownership.partition_owner import REQUEST_REBALANCE, rebalanced
 from wsframe.server.sockets.bind import bind_unix, unlink_own
 
 __all__ = ["admin_socket", "answer_admins"]

@@ -10,7 +10,7 @@ import trio
 from wsframe.cli.arguments import add_parser
 from wsframe.cli.errors import Failure, Mistake
 from wsframe.server.monitoring.inquiry import inquire
-from wsframe.server.ownership.owning import REQUEST_REBALANCE
+from wsframe.server.ownership.partition_owner import REQUEST_REBALANCE
 
 if TYPE_CHECKING:
     from wsframe.cli.arguments import Commands

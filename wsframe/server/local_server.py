@@ -70,7 +70,7 @@ from wsframe.server.monitoring.slow_hooks import SlowHooks
 from wsframe.server.monitoring.statistics import resource_statistics, slowest
 from wsframe.server.monitoring.watchdog import Watchdog, named
 from wsframe.server.options import ServeOptions
-from wsframe.server.ownership.owning import Owning, made_owning
+from wsframe.server.ownership.partition_owner import PartitionOwner, made_owner
 from wsframe.server.peering import Peering, open_peering
 from wsframe.server.peers.peer_port import PeerSocket
 from wsframe.server.posting import Posting, hear_other_servers
@@ -102,7 +102,7 @@ class LocalServer:
     admission: Admission
     posting: Posting
     nodes: Nodes
-    owning: Owning | None = None
+    owner: PartitionOwner | None = None
     """The partitions that it owns by leases; None if it shares none with servers of other machines."""
     peering: Peering | None = None
 
@@ -298,9 +298,9 @@ class LocalServer:
             async with ProtectedNursery() as lives:
                 self._open_roster(lives, workings)
                 if self.duty is not None:
-                    tenure = None if self.owning is None else self.owning.tenure
+                    owned = None if self.owner is None else self.owner.owned
                     worker, roster, reactor = self.duty.worker, self.roster, self.reactor
-                    generation = Generation(worker, roster, reactor, self.places, self.posting, tenure)
+                    generation = Generation(worker, roster, reactor, self.places, self.posting, owned)
                     workings.start_soon(self.duty.belong, generation)
                 try:
                     self.admission = Admission(
@@ -308,7 +308,7 @@ class LocalServer:
                         self._worker,
                     )  # fmt: skip
                     self.peering = await open_peering(
-                        self._peers, self.owning, self.topics, self._options, self.admission, workings
+                        self._peers, self.owner, self.topics, self._options, self.admission, workings
                     )
                     async with ProtectedNursery() as starting:
                         starting.start_soon(cancel_when, self._drain.asked, starting.scope)
@@ -322,8 +322,8 @@ class LocalServer:
                         await self._accept_until_draining(task_status)
                 finally:
                     self.roster.retire_all()
-            if self.owning is not None:
-                await self.owning.giving.return_all()
+            if self.owner is not None:
+                await self.owner.giving.return_all()
             await self.reactor.until_empty()
             await self.admission.carried.finish(self._drain.remaining / 2, self._drain.code, "server stopping")
             workings.cancel()
@@ -334,14 +334,14 @@ class LocalServer:
         make = partial(Listener, around=self._around)
         self.roster = Roster(self._registries, make, lives, placement_of(self.duty), leased)
         self.posting = Posting(self.roster, self.topics, self._worker)
-        self.owning = made_owning(
+        self.owner = made_owner(
             self.roster, leased, self.topics, self.posting, self.reactor, self._options.cluster, self._worker
         )
         self.roster.watch()
         self.posting.open()
         self.nodes = Nodes(self.topics, self.server, self._worker)
-        if self.owning is not None:
-            workings.start_soon(self.owning.run, self._drain)
+        if self.owner is not None:
+            workings.start_soon(self.owner.run, self._drain)
         if self._metrics_port is not None:
             self._metrics_port.open(self.reactor, workings)
 
@@ -377,8 +377,8 @@ class LocalServer:
         if self.duty is not None and self.duty.succeeded:
             await self.duty.leave_partitions(self.admission)
             return
-        if self.owning is not None:
-            await self.owning.giving.leave_all(self._drain.leaving)
+        if self.owner is not None:
+            await self.owner.giving.leave_all(self._drain.leaving)
         links = self.reactor.links
         here = tuple(links.values())
 

@@ -18,8 +18,8 @@ from wsframe.server.admission import Admission
 from wsframe.server.cluster import Cluster, is_loopback, is_unspecified
 from wsframe.server.newcomers.newcomer import Newcomer
 from wsframe.server.options import ServeOptions
-from wsframe.server.ownership.owning import Owning, grants_leases, has_owners
-from wsframe.server.ownership.tenure import Tenure
+from wsframe.server.ownership.owned_partitions import OwnedPartitions
+from wsframe.server.ownership.partition_owner import PartitionOwner, grants_leases, has_owners
 from wsframe.server.peers.dialing import Dialer, connected
 from wsframe.server.peers.peer_port import PeerPort, PeerSocket, peer_socket
 from wsframe.server.peers.peers import Keys, Messages, peer_address
@@ -84,14 +84,14 @@ def plain_port(place: Bound, host: str) -> int:
 
 
 async def open_peering(
-    port: PeerSocket | None, owning: Owning | None, topics: Topics, options: ServeOptions, admission: Admission,
+    port: PeerSocket | None, owner: PartitionOwner | None, topics: Topics, options: ServeOptions, admission: Admission,
     workings: ProtectedNursery,
 ) -> Peering | None:  # fmt: skip
     """Begin to carry connections; return those from and to other servers, None for a server that shares nothing."""
     await workings.start(admission.carried.loop.run)
-    if port is None or owning is None:
+    if port is None or owner is None:
         return None
-    peering = Peering(port, owning.tenure, topics.interest, options.cluster, admission)
+    peering = Peering(port, owner.owned, topics.interest, options.cluster, admission)
     workings.start_soon(peering.run)
     return peering
 
@@ -101,7 +101,7 @@ class Peering:
 
     Args:
         port: The bound peer port.
-        tenure: Names the server that has a partition.
+        owned: Names the server that has a partition.
         messages: Lead to the other servers.
         cluster: The settings.
         admission: Admits the newcomers that are taken, and passes the others to this.
@@ -110,7 +110,7 @@ class Peering:
     def __init__(
         self,
         port: PeerSocket,
-        tenure: Tenure,
+        owned: OwnedPartitions,
         messages: Messages,
         cluster: Cluster,
         admission: Admission,
@@ -120,12 +120,12 @@ class Peering:
         self._admission = admission
         dialer = Dialer(self._keys, port.dial or connected, port.clock)
         self.splices: Splices = Splices(
-            node, tenure, self._keys, admission.signpost, admission.carried, admission.pending.aside, dialer
+            node, owned, self._keys, admission.signpost, admission.carried, admission.pending.aside, dialer
         )
         self._welcome: Callable[[Newcomer], object] = lambda newcomer: None
         gate = PeerGate(node, self._keys.own, port.clock, trio.current_time)
         self.port: PeerPort = PeerPort(
-            port.sock, gate, lambda partition: tenure.holder_of(partition) == node, self._has_room, self._takes
+            port.sock, gate, lambda partition: owned.holder_of(partition) == node, self._has_room, self._takes
         )
         admission.splices = self.splices
 

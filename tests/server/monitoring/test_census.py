@@ -79,14 +79,14 @@ async def test_a_supervisor_has_all_servers_rebalance_by_one_of_its_workers(
         kits = [await stack.enter_async_context(open_kit(Resource(), backplane=MemoryBackplane(hub))) for _ in range(3)]
         for slot, kit in zip(slots, kits, strict=False):
             await stack.enter_async_context(answering(made, slot, kit.server))
-        tenures = [cast("Any", kit.server)._internals.owning.tenure for kit in kits]
+        owned_by_each = [cast("Any", kit.server)._internals.owner.owned for kit in kits]
         with trio.fail_after(PATIENCE):  # one that hears nothing yet would not hear the request either
-            while any(len(tenure.neighbors.all()) < len(kits) - 1 for tenure in tenures):  # noqa: ASYNC110
+            while any(len(owned.other_servers.all()) < len(kits) - 1 for owned in owned_by_each):  # noqa: ASYNC110
                 await trio.sleep(0.01)
         asked: set[int] = set()
         for number, kit in enumerate(kits):
-            giving: Any = kit.server._internals.owning.giving  # type: ignore[attr-defined]
-            giving._share_clients = giving._tenure.reports.asked_to_share = partial(asked.add, number)
+            giving: Any = kit.server._internals.owner.giving  # type: ignore[attr-defined]
+            giving._share_clients = giving._owned.reports.asked_to_share = partial(asked.add, number)
         assert await answer(made, cast("Supervisor", None), b"rebalance") == {}
         with trio.fail_after(PATIENCE):
             while len(asked) < len(kits):  # noqa: ASYNC110

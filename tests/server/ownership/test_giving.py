@@ -15,7 +15,7 @@ from wsframe.testing import ClientClosed, Refused
 
 
 def giving_of(servers: Owners, name: str) -> Giving:
-    giving = servers.kits[name].server._internals.owning.giving  # type: ignore[attr-defined]
+    giving = servers.kits[name].server._internals.owner.giving  # type: ignore[attr-defined]
     assert isinstance(giving, Giving)
     return giving
 
@@ -32,10 +32,10 @@ async def test_a_joiner_gets_one_partition_without_clients_a_second(autojump_clo
         client = await servers.kits["a"].connect(path, patience=1000)
         async with servers.serving("b"):
             await trio.sleep(10)
-            early = len(servers.tenure("b").here)
+            early = len(servers.owned("b").here)
             assert 5 <= early <= 11
             await trio.sleep(150)
-            counts = [len(servers.tenure(name).here) for name in servers.kits]
+            counts = [len(servers.owned(name).here) for name in servers.kits]
             assert sum(counts) == 256
             assert abs(counts[0] - counts[1]) <= 2
             assert servers.holds("a", path)
@@ -61,18 +61,18 @@ async def test_rebalancing_shares_the_partitions_with_clients(autojump_clock: Mo
             for path in paths.values():
                 nursery.start_soon(stay, path)
             await trio.sleep(180)  # for symmetry b has half of the partitions by now, most of them without clients
-            before = [len(servers.tenure(name).leased.crowds()) for name in servers.kits]
-            assert [len(servers.tenure(name).here) for name in servers.kits] == [128, 128]
+            before = [len(servers.owned(name).leased.crowds()) for name in servers.kits]
+            assert [len(servers.owned(name).here) for name in servers.kits] == [128, 128]
             assert before == [len(paths), 0]
             giving_of(servers, "b").rebalance()
             await trio.sleep(2 * len(paths))
             assert closed == [1012] * (len(paths) // 2)
-            assert [len(servers.tenure(name).leased.crowds()) for name in servers.kits] == [
+            assert [len(servers.owned(name).leased.crowds()) for name in servers.kits] == [
                 len(paths) - len(paths) // 2,
                 len(paths) // 2,
             ]
             nursery.cancel_scope.cancel()
-            counts = [len(servers.tenure(name).here) for name in servers.kits]
+            counts = [len(servers.owned(name).here) for name in servers.kits]
             assert abs(counts[0] - counts[1]) < 2
             assert not any(giving_of(servers, name)._rebalance_until for name in servers.kits)
 
@@ -89,7 +89,7 @@ async def test_a_single_partition_with_clients_goes_last_and_its_clients_come_ba
             giving_of(servers, "b").rebalance()
             await trio.sleep(0.1)  # all servers hear of it
             assert list(giving._shareable())[-1] == partition
-            await giving.give(partition, servers.tenure("b").node)
+            await giving.give(partition, servers.owned("b").node)
             with pytest.raises(ClientClosed) as caught:
                 await client.receive()
             assert caught.value.code == 1012
@@ -108,7 +108,7 @@ async def test_a_lame_duck_gives_its_partitions_away_while_it_accepts(autojump_c
             await client.receive()
         assert caught.value.code == 1012
         await trio.sleep(15)
-        assert len(servers.tenure("a").here) == 256
+        assert len(servers.owned("a").here) == 256
         again = await servers.kits["a"].connect(path, patience=1000)
         again.send_text("hello")
         assert await again.receive() == "hello"
@@ -146,44 +146,44 @@ async def test_a_hook_that_hangs_keeps_no_partition_from_its_taker(autojump_cloc
         client.send_text("hang")
         await trio.sleep(0.1)
         with trio.fail_after(PATIENCE):
-            await giving_of(servers, "a").give(partition, servers.tenure("b").node)
+            await giving_of(servers, "a").give(partition, servers.owned("b").node)
         assert "end" in servers.diary.acts("a")
         again = await servers.kits["b"].connect(path, patience=1000)
         again.send_text("hello")
         assert await again.receive() == "hello"
 
 
-async def test_a_give_releases_only_the_tenure_that_it_began_with(autojump_clock: MockClock) -> None:
+async def test_a_give_releases_only_the_lease_that_it_began_with(autojump_clock: MockClock) -> None:
     async with owners("a") as servers:
         await trio.sleep(3)
         path = path_of(servers, "a")
-        tenure, partition = servers.tenure("a"), servers.partition("a", path)
+        owned, partition = servers.owned("a"), servers.partition("a", path)
         client = await servers.kits["a"].connect(path, patience=1000)
         client.send_text("wait")
         await trio.sleep(0.1)
-        first = tenure.here.get(partition)
+        first = owned.here.get(partition)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(giving_of(servers, "a").give, partition, "")
             await trio.sleep(0.1)
-            await tenure.release([partition])
-            tenure.want([partition])
-            while tenure.here.get(partition) in (first, None):  # noqa: ASYNC110
+            await owned.release([partition])
+            owned.want([partition])
+            while owned.here.get(partition) in (first, None):  # noqa: ASYNC110
                 await trio.sleep(0.01)
-            second = tenure.here.get(partition)
-        assert tenure.here.get(partition) == second
-        assert tenure.holds(partition)
+            second = owned.here.get(partition)
+        assert owned.here.get(partition) == second
+        assert owned.holds(partition)
 
 
 async def test_a_give_that_comes_after_the_loss_does_nothing(autojump_clock: MockClock) -> None:
     async with owners("a") as servers:
         await trio.sleep(3)
-        tenure = servers.tenure("a")
-        await tenure.release([7])
+        owned = servers.owned("a")
+        await owned.release([7])
         await giving_of(servers, "a").give(7, "")
-        tenure.close(7)
-        tenure.want([7])
+        owned.close(7)
+        owned.want([7])
         await trio.sleep(1)
-        assert tenure.holds(7)
+        assert owned.holds(7)
 
 
 async def test_a_life_in_a_partition_that_is_being_left_takes_no_newcomer(autojump_clock: MockClock) -> None:
@@ -192,10 +192,10 @@ async def test_a_life_in_a_partition_that_is_being_left_takes_no_newcomer(autoju
         path = path_of(servers, "a")
         partition = servers.partition("a", path)
         await servers.kits["a"].connect(path, patience=1000)
-        (life,) = servers.tenure("a").leased.lives(partition)
+        (life,) = servers.owned("a").leased.lives(partition)
         assert life.open
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(giving_of(servers, "a").give, partition, servers.tenure("b").node)
+            nursery.start_soon(giving_of(servers, "a").give, partition, servers.owned("b").node)
             await wait_all_tasks_blocked()
             assert life.usable  # the other servers are told first
             await trio.sleep(AHEAD)
@@ -209,7 +209,7 @@ async def test_rebalancing_ends_when_all_have_as_many(autojump_clock: MockClock)
         path = path_of(servers, "a")
         await servers.kits["a"].connect(path, patience=1000)
         giving = giving_of(servers, "a")
-        counts = [len(servers.tenure(name).here) for name in servers.kits]
+        counts = [len(servers.owned(name).here) for name in servers.kits]
         await trio.sleep(abs(counts[0] - counts[1]))
         giving.rebalance()
         assert servers.partition("a", path) in giving._shareable()

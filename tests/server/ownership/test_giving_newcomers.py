@@ -37,12 +37,12 @@ def over(monkeypatch: pytest.MonkeyPatch) -> trio.Event:
 async def test_newcomers_at_the_giver_and_at_the_taker_wait_for_the_end_of_the_last_life(over: trio.Event) -> None:
     async with nodes() as service, connect(service.url("a")) as client, AsyncExitStack() as stack:
         await client.receive()
-        a, b = service.owning("a").tenure, service.owning("b").tenure
+        a, b = service.owner("a").owned, service.owner("b").owned
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(service.owning("a").giving.give, service.partition(), b.node)
+            nursery.start_soon(service.owner("a").giving.give, service.partition(), b.node)
             while service.partition() not in a._closed:  # noqa: ASYNC110
                 await trio.sleep(0.002)
-            assert b.neighbors.meant_for(service.partition()) == b.node  # it has been told before
+            assert b.other_servers.meant_for(service.partition()) == b.node  # it has been told before
             newcomers = [await stack.enter_async_context(service.raw(name)) for name in "abab"]
             await until_waiting(service, 2)
             await trio.sleep(0.5)  # to be asked again, the engine would still name the giver
@@ -57,10 +57,10 @@ async def test_a_third_server_leaves_a_partition_that_is_being_given_to_its_take
     async with nodes() as service, connect(service.url("a")) as client, service.raw("b") as carried:
         await client.receive()
         await read(carried, b"False")
-        b = service.owning("b").tenure
+        b = service.owner("b").owned
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(service.owning("a").giving.give, service.partition(), "127.0.0.1:1/0/c")
-            while b.neighbors.meant_for(service.partition()) == "":  # noqa: ASYNC110
+            nursery.start_soon(service.owner("a").giving.give, service.partition(), "127.0.0.1:1/0/c")
+            while b.other_servers.meant_for(service.partition()) == "":  # noqa: ASYNC110
                 await trio.sleep(0.002)
             assert b.holder_of(service.partition()) == ""
             assert service.partition() not in b._due()
@@ -74,10 +74,10 @@ async def test_one_that_counts_as_pending_waits_for_an_owner_less_long(
     monkeypatch.setattr(splice, "WITHIN", 0.1)
     async with nodes() as service, connect(service.url("a")) as client:
         await client.receive()
-        b = service.owning("b").tenure
+        b = service.owner("b").owned
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(service.owning("a").giving.give, service.partition(), b.node)
-            while b.neighbors.meant_for(service.partition()) != b.node:  # noqa: ASYNC110
+            nursery.start_soon(service.owner("a").giving.give, service.partition(), b.node)
+            while b.other_servers.meant_for(service.partition()) != b.node:  # noqa: ASYNC110
                 await trio.sleep(0.002)
             async with service.raw("b") as stream:
                 assert b" 503 " in await read(stream, b"never")

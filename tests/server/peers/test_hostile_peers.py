@@ -74,14 +74,14 @@ async def test_two_servers_that_take_each_other_for_the_owner_refuse(monkeypatch
     async with nodes() as service:
         names = {name: service.local(name).topics.interest.node for name in ("a", "b")}
         for one, other in (("a", "b"), ("b", "a")):
-            owning = service.local(one).owning
-            assert owning is not None
+            owner = service.local(one).owner
+            assert owner is not None
 
             async def look_again(partition: int, node: str = names[other]) -> str:
                 return node
 
-            monkeypatch.setattr(owning.tenure, "holder_of", lambda partition, node=names[other]: node)
-            monkeypatch.setattr(owning.tenure, "look_again", look_again)
+            monkeypatch.setattr(owner.owned, "holder_of", lambda partition, node=names[other]: node)
+            monkeypatch.setattr(owner.owned, "look_again", look_again)
         for name in ("a", "b"):
             async with service.raw(name) as stream:
                 assert b"its owner does not take it" in await read(stream, b"never")
@@ -103,8 +103,8 @@ async def liar(service: Nodes, monkeypatch: pytest.MonkeyPatch, *answer: bytes) 
                 heard.append(await stream.receive_some(10_000))
                 await stream.send_all(one)
 
-    owning = service.local("b").owning
-    assert owning is not None
+    owner = service.local("b").owner
+    assert owner is not None
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     node = f"127.0.0.1:{listener.socket.getsockname()[1]}/0/liar"
     service.peering("b")._keys._hear(bytes(34) + node.encode())
@@ -113,8 +113,8 @@ async def liar(service: Nodes, monkeypatch: pytest.MonkeyPatch, *answer: bytes) 
         return node
 
     with monkeypatch.context() as patch:
-        patch.setattr(owning.tenure, "holder_of", lambda partition: node)
-        patch.setattr(owning.tenure, "look_again", look_again)
+        patch.setattr(owner.owned, "holder_of", lambda partition: node)
+        patch.setattr(owner.owned, "look_again", look_again)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.serve_listeners, lie, [listener])
             yield heard

@@ -137,9 +137,9 @@ async def test_an_owner_that_has_room_again_takes_those_who_wait(monkeypatch: py
                 while not pending.away:  # noqa: ASYNC110
                     await trio.sleep(0.002)
                 if not has:  # given away in the meantime
-                    owning = service.local("a").owning
-                    assert owning is not None
-                    owning.tenure.close(service.partition())
+                    owner = service.local("a").owner
+                    assert owner is not None
+                    owner.owned.close(service.partition())
                 pending.most = 200
                 for _ in range(2):
                     pending.decided(None)  # type: ignore[arg-type]
@@ -209,7 +209,7 @@ async def test_a_replayed_or_forged_header_is_refused_before_any_byte(caplog: py
 
 async def test_invariant_10_a_server_without_the_partition_says_so_before_any_byte() -> None:
     async with nodes() as service:
-        service.owning("a").tenure.close(service.partition())
+        service.owner("a").owned.close(service.partition())
         assert await dial(service, header(service)) == NOT_MINE
 
 

@@ -96,8 +96,8 @@ async def test_a_newcomer_whose_resource_leaves_after_its_owner_has_said_yes_get
                 await join(newcomer, request)
                 return
             if gone:
-                service.owning("a").tenure.close(service.partition())
-                await service.owning("a").tenure.release([service.partition()])
+                service.owner("a").owned.close(service.partition())
+                await service.owner("a").owned.release([service.partition()])
             raise LivesElsewhere("it has gone")
 
         monkeypatch.setattr(admission, "_join_resource", leaves_once)
@@ -211,19 +211,19 @@ async def test_a_resource_that_moves_ends_the_splices_to_its_old_owner_1012() ->
         with suppress(ConnectionClosed):
             async with connect(service.url("b")) as websocket:
                 await websocket.receive()
-                owning = service.owning("a")
-                await owning.giving.give(service.partition(), service.local("b").topics.interest.node)
+                owner = service.owner("a")
+                await owner.giving.give(service.partition(), service.local("b").topics.interest.node)
                 assert await end_of(websocket) == 1012
         assert service.ends == [1012]
 
 
 async def test_an_owner_that_cannot_say_so_has_its_splices_ended_here(monkeypatch: pytest.MonkeyPatch) -> None:
     async with nodes() as service:
-        owning = service.owning("b")
+        owner = service.owner("b")
         with suppress(ConnectionClosed):
             async with connect(service.url("b")) as websocket:
                 await websocket.receive()
-                monkeypatch.setattr(owning.tenure, "holder_of", lambda partition: "10.0.0.9:1/0/other")
+                monkeypatch.setattr(owner.owned, "holder_of", lambda partition: "10.0.0.9:1/0/other")
                 assert await end_of(websocket) == 1012
         await service.until("b", 0)
 

@@ -12,7 +12,7 @@ from wsframe.server.peers import dialing, splice
 
 async def test_invariant_10_a_spliced_newcomer_is_never_spliced_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async with nodes() as service:
-        a, b = (service.local(name).owning for name in "ab")
+        a, b = (service.local(name).owner for name in "ab")
         assert a is not None
         assert b is not None
         # Between the answer of the peer port and the admission the owner has changed its mind.
@@ -20,9 +20,9 @@ async def test_invariant_10_a_spliced_newcomer_is_never_spliced_again(monkeypatc
 
         def once(partition: int) -> str:
             asked.append(partition)
-            return a.tenure.node if len(asked) == 1 else b.tenure.node
+            return a.owned.node if len(asked) == 1 else b.owned.node
 
-        monkeypatch.setattr(a.tenure, "holder_of", once)
+        monkeypatch.setattr(a.owned, "holder_of", once)
         async with service.raw("b") as stream:
             await read(stream, b"\r\n\r\n")
         assert service.peering("a").splices.spliced == 0
@@ -33,7 +33,7 @@ async def test_invariant_10_after_a_second_look_at_the_table_it_is_503(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with nodes() as service:
-        owning = service.owning("b")
+        owner = service.owner("b")
         monkeypatch.setattr(service.peering("a").port, "_has", lambda partition: False)
         looks: list[int] = []
 
@@ -41,7 +41,7 @@ async def test_invariant_10_after_a_second_look_at_the_table_it_is_503(
             looks.append(partition)
             return service.local("a").topics.interest.node
 
-        monkeypatch.setattr(owning.tenure, "look_again", look_again)
+        monkeypatch.setattr(owner.owned, "look_again", look_again)
         async with service.raw("b") as stream:
             answer = await read(stream, b"never")
         assert b" 503 " in answer
@@ -51,24 +51,24 @@ async def test_invariant_10_after_a_second_look_at_the_table_it_is_503(
 
 async def test_a_newcomer_that_belongs_here_after_all_is_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
     async with nodes() as service:
-        a, b = (service.local(name).owning for name in "ab")
+        a, b = (service.local(name).owner for name in "ab")
         assert a is not None
         assert b is not None
-        while not b.tenure.neighbors.holder(service.partition()):  # noqa: ASYNC110
+        while not b.owned.other_servers.holder(service.partition()):  # noqa: ASYNC110
             await trio.sleep(0.01)
-        known = [b.tenure.neighbors.holder(service.partition())]
+        known = [b.owned.other_servers.holder(service.partition())]
         monkeypatch.setattr(service.peering("a").port, "_has", lambda partition: False)
 
         async def look_again(partition: int) -> str:
-            await a.giving.give(partition, b.tenure.node)
-            while not b.tenure.holds(partition):
-                b.tenure.want([partition])
+            await a.giving.give(partition, b.owned.node)
+            while not b.owned.holds(partition):
+                b.owned.want([partition])
                 await trio.sleep(0.01)
-            known[:] = [b.tenure.node]
-            return b.tenure.node
+            known[:] = [b.owned.node]
+            return b.owned.node
 
-        monkeypatch.setattr(b.tenure, "holder_of", lambda partition: known[0])
-        monkeypatch.setattr(b.tenure, "look_again", look_again)
+        monkeypatch.setattr(b.owned, "holder_of", lambda partition: known[0])
+        monkeypatch.setattr(b.owned, "look_again", look_again)
         async with service.raw("b") as stream:
             assert b"b 127.0.0.1" in await read(stream, b"False")
 
@@ -78,30 +78,30 @@ async def test_a_newcomer_of_a_partition_that_nobody_has_yet_is_carried_to_the_f
 ) -> None:
     """An engine that has just started grants nothing for the length of a lease, while newcomers come to all servers."""
     async with nodes() as service:
-        tenure, node = service.owning("b").tenure, service.local("a").topics.interest.node
+        owned, node = service.owner("b").owned, service.local("a").topics.interest.node
         answers = iter(["", "", node])
-        monkeypatch.setattr(tenure, "holder_of", lambda partition: "")
+        monkeypatch.setattr(owned, "holder_of", lambda partition: "")
 
         async def look_again(partition: int) -> str:
             await trio.lowlevel.checkpoint()
             return next(answers)
 
-        monkeypatch.setattr(tenure, "look_again", look_again)
+        monkeypatch.setattr(owned, "look_again", look_again)
         async with service.raw("b") as stream:
             assert b"a 127.0.0.1" in await read(stream, b"False")
 
 
 async def test_a_newcomer_of_a_partition_that_nobody_takes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     async with nodes() as service:
-        tenure = service.owning("b").tenure
-        monkeypatch.setattr(tenure, "holder_of", lambda partition: "")
+        owned = service.owner("b").owned
+        monkeypatch.setattr(owned, "holder_of", lambda partition: "")
         monkeypatch.setattr(splice, "PATIENCE", 0.05)
 
         async def look_again(partition: int) -> str:
             await trio.lowlevel.checkpoint()
             return ""
 
-        monkeypatch.setattr(tenure, "look_again", look_again)
+        monkeypatch.setattr(owned, "look_again", look_again)
         async with service.raw("b") as stream:
             answer = await read(stream, b"never")
         assert b" 503 " in answer
@@ -146,16 +146,16 @@ async def test_one_that_counts_as_pending_does_not_wait_for_an_owner_out_of_reac
 
 async def test_a_newcomer_that_waits_for_the_engine_is_not_too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     async with nodes() as service:
-        owning, node = service.local("b").owning, service.local("a").topics.interest.node
-        assert owning is not None
+        owner, node = service.local("b").owner, service.local("a").topics.interest.node
+        assert owner is not None
         known = trio.Event()
 
         async def look_again(partition: int) -> str:
             await known.wait()
             return node
 
-        monkeypatch.setattr(owning.tenure, "holder_of", lambda partition: node if known.is_set() else "")
-        monkeypatch.setattr(owning.tenure, "look_again", look_again)
+        monkeypatch.setattr(owner.owned, "holder_of", lambda partition: node if known.is_set() else "")
+        monkeypatch.setattr(owner.owned, "look_again", look_again)
         monkeypatch.setattr(splice, "WITHIN", BOUND)
         monkeypatch.setattr(dialing, "WITHIN", BOUND)
         admission = service.local("b").admission
@@ -181,14 +181,14 @@ async def test_a_newcomer_that_waits_for_the_engine_is_not_too_slow(monkeypatch:
 async def test_an_engine_that_does_not_answer_costs_a_503(monkeypatch: pytest.MonkeyPatch, share: float) -> None:
     monkeypatch.setattr(splice, "PATIENCE", share)
     async with nodes() as service:
-        owning = service.owning("b")
+        owner = service.owner("b")
 
         async def look_again(partition: int) -> str:
             await trio.sleep_forever()
             raise AssertionError
 
-        monkeypatch.setattr(owning.tenure, "holder_of", lambda partition: "")
-        monkeypatch.setattr(owning.tenure, "look_again", look_again)
+        monkeypatch.setattr(owner.owned, "holder_of", lambda partition: "")
+        monkeypatch.setattr(owner.owned, "look_again", look_again)
         if share > 0.1:  # it counts as pending, and has less time
             monkeypatch.setattr(splice, "WITHIN", 0.05)
             monkeypatch.setattr(splice, "MOST_WAITING", 0)
@@ -204,7 +204,7 @@ async def test_a_partition_of_the_generation_before_is_waited_for_and_not_dialed
     async with nodes() as service:
         splices = service.peering("b").splices
         placement = splices._signpost.placement
-        partition = next(one for one in range(256) if splices._tenure.holder_of(one) != splices._node)
+        partition = next(one for one in range(256) if splices._owned.holder_of(one) != splices._node)
         assert not splices._is_here(partition)
         placement._away.add(partition)
         assert splices._is_here(partition)

@@ -20,7 +20,7 @@ from wsframe.resources.server import Server, ServerStatistics, ServiceStatistics
 from wsframe.server.monitoring.inquiry import MOST_AT_ONCE, REQUEST, answer_inquiries, inquire, unknown
 from wsframe.server.monitoring.nodes import REQUEST_NODES, nodes_of
 from wsframe.server.monitoring.snapshot import SLOWEST, snapshot, statistics_of, statistics_to_json, together
-from wsframe.server.ownership.owning import REQUEST_REBALANCE, rebalanced
+from wsframe.server.ownership.partition_owner import REQUEST_REBALANCE, rebalanced
 from wsframe.server.sockets.bind import bind_unix, unlink_own
 from wsframe.user_code.errors import only_leaf
 from wsframe.user_code.protected_nursery import ProtectedNursery

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from wsframe.server.admission import Admission
     from wsframe.server.capacity import Places
     from wsframe.server.monitoring.watchdog import Watchdog
-    from wsframe.server.ownership.owning import Owning
+    from wsframe.server.ownership.partition_owner import PartitionOwner
     from wsframe.server.peering import Peering
 
 __all__ = ["FAMILIES", "Family", "figures", "summed", "total", "worker_labels"]
@@ -134,7 +134,7 @@ class MeasuredServer(Protocol):
     @property
     def topics(self) -> Topics: ...
     @property
-    def owning(self) -> Owning | None: ...
+    def owner(self) -> PartitionOwner | None: ...
     def unready(self) -> str: ...
 
 
@@ -178,8 +178,8 @@ def of_other_processes(server: MeasuredServer) -> Iterator[tuple[str, int]]:
     passage, loop = server.admission.passage, server.admission.carried.loop
     if server.topics.interest.others is not None:
         yield "wsframe_backplane_up", int(server.topics.up)
-    if server.owning is not None:
-        yield "wsframe_partitions", len(server.owning.tenure.here)
+    if server.owner is not None:
+        yield "wsframe_partitions", len(server.owner.owned.here)
     if passage is not None:
         yield "wsframe_newcomers_passed_total", passage.counts.passed
         yield "wsframe_newcomers_taken_total", passage.counts.taken

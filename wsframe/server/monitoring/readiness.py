@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from wsframe.hooks.listeners import Roster
 from wsframe.resources.topics.topics import Topics
 from wsframe.server.capacity import Places
-from wsframe.server.ownership.owning import Owning
+from wsframe.server.ownership.partition_owner import PartitionOwner
 from wsframe.workers.board import Row, SlotState
 from wsframe.workers.worker import Worker
 
@@ -32,7 +32,7 @@ class CheckedServer(Protocol):
     """The parts of a server that decide."""
 
     roster: Roster
-    owning: Owning | None
+    owner: PartitionOwner | None
 
     @property
     def draining(self) -> bool: ...
@@ -54,9 +54,9 @@ def reason_of_server(server: CheckedServer) -> str:
         return FULL
     if not server.topics.reached:
         return UNREACHED
-    if server.owning is not None and server.owning.tenure.stranded:
+    if server.owner is not None and server.owner.owned.stranded:
         return STRANDED
-    if server.owning is not None and server.owning.tenure.denied:
+    if server.owner is not None and server.owner.owned.denied:
         return DENIED
     return PAUSING if server.roster.any_pausing() else ""
 

@@ -2,15 +2,15 @@
 
 Read in this order:
 
-* ``owning``: whether a server shares resources with others at all.
-* ``tenure``: the partitions that it owns.
+* ``partition_owner``: whether a server shares resources with others at all, and its part that does.
+* ``owned_partitions``: the partitions that it owns, from the request for their leases to their loss or return.
 * ``giving`` gives them away.
-* ``neighbors``: the other servers; ``reports``: the messages between them.
+* ``other_servers``: the partitions that each of them has; ``reports``: the messages between them.
 
 How they meet: resources are placed by path into 256 partitions, and the backplane grants one lease of each. A server
-acts for a partition while it holds the lease, by a clock that also runs while the process does not; ``Tenure`` is where
-it looks before it starts a life or takes a newcomer. A lease that is over ends the lives of its partition before
-anything that has waited goes on, so that no two servers act for the same path.
+acts for a partition while it holds the lease, by a clock that also runs while the process does not. It looks into
+``OwnedPartitions`` before it starts a life or takes a newcomer. A lease that is over ends the lives of its partition
+before anything that has waited goes on, so that no two servers act for the same path.
 
 The way of a partition: free, asked for (at once where a newcomer wants it, else after a moment in which the preferred
 server comes first), held, given away or lost. ``Giving`` moves partitions one at a time: it tells the others, has the

@@ -17,8 +17,8 @@ from wsframe.hooks.listener import Listener
 from wsframe.log import Log, log_for
 from wsframe.server.departure import planned
 from wsframe.server.handover.predecessor import leave_lives
-from wsframe.server.ownership.neighbors import poorest, preferred
-from wsframe.server.ownership.tenure import Tenure
+from wsframe.server.ownership.other_servers import poorest, preferred
+from wsframe.server.ownership.owned_partitions import OwnedPartitions
 from wsframe.user_code.protected_nursery import ProtectedNursery
 
 __all__ = ["Giving"]
@@ -46,22 +46,22 @@ class Giving:
     """Gives partitions away.
 
     Args:
-        tenure: The partitions of this server.
+        owned: The partitions of this server.
         reactor: Has the clients.
     """
 
-    def __init__(self, tenure: Tenure, reactor: Reactor) -> None:
-        self._tenure = tenure
+    def __init__(self, owned: OwnedPartitions, reactor: Reactor) -> None:
+        self._owned = owned
         self._reactor = reactor
         self._rebalance_until = 0.0
         self._followed: dict[int, tuple[float, str]] = {}
         """When partitions with clients were given to which server, which does not count these clients yet."""
-        tenure.reports.asked_to_share = self._share_clients
+        owned.reports.asked_to_share = self._share_clients
 
     def rebalance(self) -> None:
         """Have the servers share out their partitions, also those with clients, until each has the same number."""
         self._share_clients()
-        self._tenure.reports.tell(rebalance=True)
+        self._owned.reports.tell(rebalance=True)
 
     def _share_clients(self) -> None:
         self._rebalance_until = trio.current_time() + ASKED_FOR
@@ -70,21 +70,21 @@ class Giving:
         """Give one partition a second to a server that has fewer, until cancelled."""
         while True:
             await trio.sleep(EVERY)
-            if not self._tenure.leaving:
+            if not self._owned.leaving:
                 await self._share_one()
 
     async def _share_one(self) -> None:
-        tenure = self._tenure
-        poor = poorest([one for one in tenure.neighbors.all() if not one.leaving])
+        owned = self._owned
+        poor = poorest([one for one in owned.other_servers.all() if not one.leaving])
         if poor is None or await self._share_crowd():
             return
-        if len(tenure.here) - len(poor.held) < UNEVEN:
+        if len(owned.here) - len(poor.held) < UNEVEN:
             if not self._followed:  # else clients that are on their way decide whether it goes on
                 self._rebalance_until = 0.0
             return
         for partition in self._shareable():
-            taker = poorest(tenure.neighbors.takers(partition))
-            if taker is not None and len(tenure.here) - len(taker.held) >= UNEVEN:
+            taker = poorest(owned.other_servers.takers(partition))
+            if taker is not None and len(owned.here) - len(taker.held) >= UNEVEN:
                 await self.give(partition, taker.node)
                 return
 
@@ -96,11 +96,11 @@ class Giving:
         if trio.current_time() >= self._rebalance_until:
             self._followed.clear()
             return False
-        crowds, now = self._tenure.leased.crowds(), trio.current_time()
+        crowds, now = self._owned.leased.crowds(), trio.current_time()
         self._followed = {one: (at, to) for one, (at, to) in self._followed.items() if at > now - FOLLOWED}
         coming = Counter(to for _, to in self._followed.values())
         for partition in sorted(crowds, key=crowds.__getitem__):
-            takers = self._tenure.neighbors.takers(partition)
+            takers = self._owned.other_servers.takers(partition)
             taker = min(takers, key=lambda one: (one.busy + coming[one.node], one.node), default=None)
             if taker is not None and len(crowds) - taker.busy - coming[taker.node] >= UNEVEN:
                 self._followed[partition] = now, taker.node
@@ -110,31 +110,31 @@ class Giving:
 
     def _shareable(self) -> Iterable[int]:
         """Return partitions without clients, those without a life first; if asked to, then those with clients."""
-        lives = {one: len(self._tenure.leased.lives(one)) for one in self._tenure.here}
-        crowds = self._tenure.leased.crowds()
+        lives = {one: len(self._owned.leased.lives(one)) for one in self._owned.here}
+        crowds = self._owned.leased.crowds()
         asked = trio.current_time() < self._rebalance_until
         shareable = lives if asked else lives.keys() - crowds.keys()
         return sorted(shareable, key=lambda one: (crowds.get(one, 0), lives[one]))
 
     async def give(self, partition: int, to: str) -> None:
         """End the lives of a partition, and give it to another server; lives that do not end in time are cancelled."""
-        tenure = self._tenure
-        lease = tenure.here.get(partition)
+        owned = self._owned
+        lease = owned.here.get(partition)
         if lease is None:
             return
         if to:  # the other servers have their newcomers wait before this one takes none any more
-            tenure.reports.tell(given={partition: to})
+            owned.reports.tell(given={partition: to})
             await trio.sleep(AHEAD)
-        if tenure.here.get(partition) is not lease:
+        if owned.here.get(partition) is not lease:
             return
-        tenure.close(partition, to)
-        lives = tuple(tenure.leased.lives(partition))
+        owned.close(partition, to)
+        lives = tuple(owned.leased.lives(partition))
         with trio.move_on_after(LEAVE_WITHIN + max((life.timeouts.close for life in lives), default=0.0)):
             await leave_lives(lives, self._reactor, nowhere, None, partition)
-        if tenure.here.get(partition) is lease:
+        if owned.here.get(partition) is lease:
             await self._cancel([life for life in lives if not life.ended.happened])
-        if tenure.here.get(partition) is lease:  # else it is lost, and can be here again
-            await tenure.release([partition], {partition: to} if to else {})
+        if owned.here.get(partition) is lease:  # else it is lost, and can be here again
+            await owned.release([partition], {partition: to} if to else {})
 
     async def _cancel(self, lives: Collection[Listener]) -> None:
         """End lives as the loss of their lease would."""
@@ -147,19 +147,19 @@ class Giving:
 
     def takers(self, partition: int) -> list[str]:
         """Return the servers that would take a partition."""
-        return [one.node for one in self._tenure.neighbors.takers(partition)]
+        return [one.node for one in self._owned.other_servers.takers(partition)]
 
     async def leave_all(self, seconds: float) -> None:
         """Give every partition that another server would take to one, in jittered order over this many seconds."""
-        tenure = self._tenure
-        tenure.leaving = True
-        tenure.reports.tell()
-        going = {one: preferred(one, names) for one in tenure.here if (names := self.takers(one))}
-        busy = [one for one in going if tenure.leased.lives(one)]
+        owned = self._owned
+        owned.leaving = True
+        owned.reports.tell()
+        going = {one: preferred(one, names) for one in owned.here if (names := self.takers(one))}
+        busy = [one for one in going if owned.leased.lives(one)]
         empty = {one: to for one, to in going.items() if one not in busy}
-        await tenure.release(list(empty), empty)
+        await owned.release(list(empty), empty)
         begun = trio.current_time()
-        groups = [[one] * max(1, sum(life.members.count for life in tenure.leased.lives(one))) for one in busy]
+        groups = [[one] * max(1, sum(life.members.count for life in owned.leased.lives(one))) for one in busy]
         async with ProtectedNursery() as nursery:
             for at, batch in planned(groups, seconds):
                 await trio.sleep_until(begun + at)
@@ -168,9 +168,9 @@ class Giving:
 
     async def return_all(self) -> None:
         """Give back all partitions, whose lives have ended."""
-        self._tenure.leaving = True
-        here = list(self._tenure.here)
-        await self._tenure.release(here, {one: preferred(one, names) for one in here if (names := self.takers(one))})
+        self._owned.leaving = True
+        here = list(self._owned.here)
+        await self._owned.release(here, {one: preferred(one, names) for one in here if (names := self.takers(one))})
 
 
 def nowhere(life: object) -> None:

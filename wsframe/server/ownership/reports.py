@@ -13,7 +13,7 @@ from wsframe.doorbell import Doorbell
 from wsframe.log import Log, log_for
 from wsframe.resources.topics.publication import OWN
 from wsframe.resources.topics.topics import Topics
-from wsframe.server.ownership.neighbors import Neighbors, Report
+from wsframe.server.ownership.other_servers import OtherServers, Report
 
 __all__ = ["Reports"]
 
@@ -30,13 +30,13 @@ class Reports:
 
     Args:
         topics: Lead to the other servers.
-        neighbors: Takes their reports.
+        other_servers: Takes their reports.
         made: Makes the report of this server.
     """
 
-    def __init__(self, topics: Topics, neighbors: Neighbors, made: Callable[[], Report]) -> None:
+    def __init__(self, topics: Topics, other_servers: OtherServers, made: Callable[[], Report]) -> None:
         self._topics = topics
-        self._neighbors = neighbors
+        self._other_servers = other_servers
         self._made = made
         self.due: Doorbell = Doorbell()
         """Ring it after a change."""
@@ -77,7 +77,7 @@ class Reports:
             return
         if report.node == self._topics.interest.node:
             return
-        self._neighbors.hear(report)
+        self._other_servers.hear(report)
         if report.asks:
             self.due.ring()
         if report.given:

@@ -30,7 +30,7 @@ from wsframe.net.pump import Pump
 from wsframe.net.sockets import has_unread, wait_readable
 from wsframe.net.transport import Transport
 from wsframe.server.newcomers.newcomer import Newcomer
-from wsframe.server.ownership.tenure import Tenure
+from wsframe.server.ownership.owned_partitions import OwnedPartitions
 from wsframe.server.passing.carried import Carried
 from wsframe.server.passing.destination import Signpost
 from wsframe.server.passing.forwarding import receive_head
@@ -74,7 +74,7 @@ class Splices:
 
     Args:
         node: The name of this server.
-        tenure: Names the server that has a partition.
+        owned: Names the server that has a partition.
         keys: The keys of peer ports.
         signpost: Names the partition of a newcomer.
         carried: The connections that this server carries.
@@ -85,7 +85,7 @@ class Splices:
     def __init__(
         self,
         node: str,
-        tenure: Tenure,
+        owned: OwnedPartitions,
         keys: Keys,
         signpost: Signpost,
         carried: Carried,
@@ -93,7 +93,7 @@ class Splices:
         dialer: Dialer,
     ) -> None:
         self._node = node
-        self._tenure = tenure
+        self._owned = owned
         self._keys = keys
         self._signpost = signpost
         self._carried = carried
@@ -131,7 +131,7 @@ class Splices:
         return True
 
     def _is_here(self, partition: int) -> bool:
-        return self._is_begun_here(partition) or self._tenure.holder_of(partition) == self._node
+        return self._is_begun_here(partition) or self._owned.holder_of(partition) == self._node
 
     def _is_begun_here(self, partition: int) -> bool:
         """Return whether newcomers wait here, also for the generation before, which has the partition and no port."""
@@ -261,20 +261,20 @@ class Splices:
         """Return the server that has a partition, and a peer port; ``""`` if that is this one, or is not known."""
         if self._is_begun_here(partition):
             return ""
-        node = "" if again else self._tenure.holder_of(partition)
+        node = "" if again else self._owned.holder_of(partition)
         if not node:
             with trio.move_on_after(inf if patient else WITHIN) as looking:
-                node = await self._tenure.look_again(partition)
+                node = await self._owned.look_again(partition)
                 while patient and not node and self._is_awaited():  # nobody has it yet
                     await trio.sleep(AGAIN)
-                    node = await self._tenure.look_again(partition)
+                    node = await self._owned.look_again(partition)
             if looking.cancelled_caught:
                 raise retry_later("its owner is not known")
         return "" if node == self._node or peer_address(node) is None else node
 
     def _is_awaited(self) -> bool:
         """Return whether a partition that nobody has can find an owner soon."""
-        return self._tenure.reachable and not self._tenure.denied and not self._tenure.leaving
+        return self._owned.reachable and not self._owned.denied and not self._owned.leaving
 
     async def _dial(self, node: str, partition: int, facts: ClientFacts, *, patient: bool) -> Transport | None:
         """Connect to an owner; return None if it does not have the partition.
@@ -289,7 +289,7 @@ class Splices:
         self._to[node] += 1
         transport = None
         try:
-            has = lambda: self._tenure.holder_of(partition) in ("", node)  # noqa: E731
+            has = lambda: self._owned.holder_of(partition) in ("", node)  # noqa: E731
             transport = await self.dialer.dial(node, partition, facts, has, patient=patient)
         finally:
             if transport is None:
@@ -338,7 +338,7 @@ class Splices:
 
     def _end_moved(self) -> None:
         """End the connections to servers that have lost the partition: one that was cut off cannot say so itself."""
-        owners = {partition: self._tenure.holder_of(partition) for partition, _ in self._where.values()}
+        owners = {partition: self._owned.holder_of(partition) for partition, _ in self._where.values()}
         moved = [pump for pump, (partition, node) in self._where.items() if owners[partition] not in ("", node)]
         self._carried.send_away(moved, *MOVED)
 

@@ -30,7 +30,7 @@ from wsframe.server.departure import depart, planned
 from wsframe.server.handover.predecessor import leave_lives
 from wsframe.server.handover.successor import Successor
 from wsframe.server.handover.unanswered import Arrivals
-from wsframe.server.ownership.tenure import Tenure
+from wsframe.server.ownership.owned_partitions import OwnedPartitions
 from wsframe.server.posting import Posting
 from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.partitions import EVERYWHERE, partitions_of
@@ -49,7 +49,7 @@ class Generation:
         reactor: Its clients.
         places: Their places.
         posting: Takes posts of other workers.
-        tenure: The leases of its partitions; None where no other machine can have them.
+        owned: The leases of its partitions; None where no other machine can have them.
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class Generation:
         reactor: Reactor,
         places: Places,
         posting: Posting,
-        tenure: Tenure | None = None,
+        owned: OwnedPartitions | None = None,
     ) -> None:
         self._worker = worker
         self._roster = roster
         self._reactor = reactor
         self._places = places
         self._posting = posting
-        self._tenure = tenure
+        self._owned = owned
         self._lineage: SocketExchange | None = None
         self.arrivals: Arrivals = Arrivals()
         """Newcomers that the generation before has not answered."""
@@ -85,8 +85,8 @@ class Generation:
     def begin(self, partitions: Iterable[int]) -> None:
         """Begin partitions that no other process has any more."""
         fresh = self._roster.placement.begin(partitions)
-        if self._tenure is not None:
-            self._tenure.want(fresh)  # they begin with their leases
+        if self._owned is not None:
+            self._owned.want(fresh)  # they begin with their leases
             return
         for partition in fresh:
             self._posting.begin(partition)
@@ -102,16 +102,16 @@ class Generation:
         if partition == EVERYWHERE:  # has an object in each worker, and no lease
             return
         self.begin([partition])
-        if self._tenure is not None:
+        if self._owned is not None:
             try:
-                await self._tenure.settle(partition)
+                await self._owned.settle(partition)
             except (LivesElsewhere, Reject) as error:
                 raise OtherSideGone(str(error)) from None
 
     async def _release(self, partitions: Collection[int]) -> None:
         """Give back the leases of partitions without lives, for the next generation."""
-        if self._tenure is not None:
-            await self._tenure.release(partitions, claimed=True)
+        if self._owned is not None:
+            await self._owned.release(partitions, claimed=True)
 
     async def follow(self) -> None:
         """Take the offers of the generation before, if there is one."""
@@ -131,8 +131,8 @@ class Generation:
             seconds: The time until the last one is left.
             say_over: Tells the supervisor that partitions are over.
         """
-        if self._tenure is not None:
-            self._tenure.leaving = True
+        if self._owned is not None:
+            self._owned.leaving = True
         by_partition: dict[int, list[Listener]] = {}
         for life in self._roster.listeners():
             by_partition.setdefault(life.partition, []).append(life)

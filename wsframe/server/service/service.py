@@ -23,7 +23,7 @@ from wsframe.server.logs.json_stderr import writes_json
 from wsframe.server.monitoring.census import ask_first, service_snapshot
 from wsframe.server.monitoring.inquiry import REQUEST, answer_inquiries, unknown
 from wsframe.server.notify import notifying
-from wsframe.server.ownership.owning import REQUEST_REBALANCE
+from wsframe.server.ownership.partition_owner import REQUEST_REBALANCE
 from wsframe.server.service.supervised_worker import tell_failure
 from wsframe.server.sockets.addresses import InheritedAddress, PassedAddress, ServerAddress, TcpAddress, UnixAddress
 from wsframe.server.sockets.bind import bound

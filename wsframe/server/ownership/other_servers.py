@@ -13,7 +13,7 @@ from hashlib import blake2b
 
 from wsframe.workers.partitions import PARTITIONS, slot_of
 
-__all__ = ["SILENT", "Neighbors", "Report"]
+__all__ = ["SILENT", "OtherServers", "Report"]
 
 SILENT = 2.5
 """Seconds without a report after which a server counts as gone."""
@@ -87,7 +87,7 @@ class Report:
         return cls(node=node, slot=slot, count=count, held=held, busy=busy, given=given, **flags)
 
 
-class Neighbors:
+class OtherServers:
     """The other servers.
 
     Args:

@@ -1,4 +1,7 @@
-"""Whether a server shares resources with others, by leases of its backplane."""
+"""The part of a server that owns partitions, by leases of its backplane, and gives them away.
+
+A server without such a part shares no resources with others.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,12 @@ from wsframe.resources.topics.topics import Topics
 from wsframe.server.cluster import Cluster
 from wsframe.server.drain import Drain
 from wsframe.server.ownership.giving import Giving
-from wsframe.server.ownership.tenure import Tenure
+from wsframe.server.ownership.owned_partitions import OwnedPartitions
 from wsframe.server.posting import Posting
 from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.worker import Worker
 
-__all__ = ["REQUEST_REBALANCE", "Owning", "has_owners", "made_owning", "rebalanced"]
+__all__ = ["REQUEST_REBALANCE", "PartitionOwner", "has_owners", "made_owner", "rebalanced"]
 
 LAME_DUCK = 0.75
 """Share of the lame duck time in which partitions are given away."""
@@ -29,22 +32,22 @@ REQUEST_REBALANCE: Final = b"rebalance"
 NAMES: Final = ("acquire", "renew", "release")
 
 
-class Owning:
+class PartitionOwner:
     """The partitions that a server owns, and gives away.
 
     Args:
-        tenure: The partitions.
+        owned: The partitions.
         giving: Gives them away.
     """
 
-    def __init__(self, tenure: Tenure, giving: Giving) -> None:
-        self.tenure = tenure
+    def __init__(self, owned: OwnedPartitions, giving: Giving) -> None:
+        self.owned = owned
         self.giving = giving
 
     async def run(self, drain: Drain) -> None:
         """Own partitions until cancelled; once the server is to stop, give them to others while it still accepts."""
         async with ProtectedNursery() as nursery:
-            nursery.start_soon(self.tenure.run, again=True)
+            nursery.start_soon(self.owned.run, again=True)
             nursery.start_soon(self.giving.run, again=True)
             await drain.asked.wait()
             if drain.left > 0:
@@ -53,10 +56,10 @@ class Owning:
 
 def rebalanced(server: Server) -> dict[str, Any]:
     """Have all servers of a service give partitions away; return the answer to an inquiry."""
-    owning: Owning | None = getattr(server._internals, "owning", None)
-    if owning is None:
+    owner: PartitionOwner | None = getattr(server._internals, "owner", None)
+    if owner is None:
         return {"error": "this server shares no resources with others"}
-    owning.giving.rebalance()
+    owner.giving.rebalance()
     return {}
 
 
@@ -76,10 +79,10 @@ def grants_leases(plane: Backplane | None, worker: Worker | None) -> bool:
     return all(callable(getattr(inner, name, None)) for name in NAMES)
 
 
-def made_owning(
+def made_owner(
     roster: Roster, leased: LeasedPartitions, topics: Topics, posting: Posting, reactor: Reactor, cluster: Cluster,
     worker: Worker | None,
-) -> Owning | None:  # fmt: skip
+) -> PartitionOwner | None:  # fmt: skip
     """Make the part of a server that owns partitions, before any life begins; None if it shares no resource."""
     plane = topics.interest.others
     if plane is None or not grants_leases(plane, worker):
@@ -88,7 +91,9 @@ def made_owning(
         roster.placement.shared_only = True
         return None
     tokens = None if worker is None else worker.board.tokens
-    tenure = Tenure(plane, topics, roster.placement, leased, posting, roster.update, cluster.lease_seconds, tokens)
-    roster.placement.leased = tenure
+    owned = OwnedPartitions(
+        plane, topics, roster.placement, leased, posting, roster.update, cluster.lease_seconds, tokens
+    )
+    roster.placement.leased = owned
     posting.service = ""  # the service of all machines, which the backplane separates from others
-    return Owning(tenure, Giving(tenure, reactor))
+    return PartitionOwner(owned, Giving(owned, reactor))

@@ -36,7 +36,7 @@ async def test_the_first_server_that_is_asked_has_the_resource_and_others_refuse
 async def test_the_partitions_are_shared_by_those_that_start_together(autojump_clock: MockClock) -> None:
     async with owners("a", "b", "c") as servers:
         await trio.sleep(3)
-        counts = [len(servers.tenure(name).here) for name in servers.kits]
+        counts = [len(servers.owned(name).here) for name in servers.kits]
         assert sum(counts) == 256
         assert min(counts) > 50, counts
         assert all(len(servers.owner(partition)) == 1 for partition in range(256))
@@ -135,7 +135,7 @@ async def test_a_newcomer_waits_while_nobody_has_its_partition(autojump_clock: M
     async with owners("a", "b") as servers:
         await servers.kits["a"].connect("/one", patience=1000)
         servers.planes["a"].cut()
-        servers.tenure("b").neighbors._reports.clear()
+        servers.owned("b").other_servers._reports.clear()
         client = await servers.kits["b"].connect("/one", patience=1000)
         client.send_text("hello")
         assert await client.receive() == "hello"
@@ -182,7 +182,7 @@ async def test_resources_of_scope_shared_need_no_lease(autojump_clock: MockClock
 
     async with open_kit(Shared(), backplane=MemoryBackplane(MemoryHub())) as kit:
         await kit.connect()
-        assert kit.server._internals.owning is None  # type: ignore[attr-defined]
+        assert kit.server._internals.owner is None  # type: ignore[attr-defined]
 
 
 async def test_a_server_that_shares_resources_takes_no_registration_while_it_serves(autojump_clock: MockClock) -> None:
@@ -199,9 +199,9 @@ async def test_an_orderly_end_gives_the_partitions_to_the_others_at_once(autojum
             await trio.sleep(3)
             path = next(path for n in range(1000) if servers.holds("b", path := f"/room/{n}"))
             await kit.connect(path, patience=1000)
-            assert len(servers.tenure("a").here) < 256
+            assert len(servers.owned("a").here) < 256
         await trio.sleep(0.5)
-        assert len(servers.tenure("a").here) == 256
+        assert len(servers.owned("a").here) == 256
         await servers.kits["a"].connect(path, patience=1000)
 
 
@@ -218,13 +218,13 @@ async def test_100_000_paths_take_at_most_200_lease_commands_a_second(autojump_c
 async def test_invariant_8_running_is_not_entered_by_a_life_whose_lease_is_over(autojump_clock: MockClock) -> None:
     async with owners("a") as servers:
         await servers.kits["a"].connect("/one", patience=1000)
-        tenure, roster = servers.tenure("a"), servers.kits["a"].server._internals.roster  # type: ignore[attr-defined]
+        owned, roster = servers.owned("a"), servers.kits["a"].server._internals.roster  # type: ignore[attr-defined]
         partition = servers.partition("a", "/room/5")
-        await tenure.settle(partition)
+        await owned.settle(partition)
         request = wsframe.Request("/room/5", [])
         factory, request.path_params = roster.registries.lookup("/room/5")
         listener = roster.join(factory, request)
-        tenure._leases._held.clear()  # as if the process had been stopped here for longer than the lease
+        owned._leases._held.clear()  # as if the process had been stopped here for longer than the lease
         await listener.ended.wait()
         assert servers.diary.count("a", "begin") == 1  # that of /one
 
@@ -241,7 +241,7 @@ async def test_invariant_8_a_task_does_not_begin_without_the_lease(autojump_cloc
             begun.append("task")
 
         room.start_soon(begin)
-        servers.tenure("a")._leases._held.clear()
+        servers.owned("a")._leases._held.clear()
         await trio.sleep(1)
         assert begun == []
 
@@ -262,14 +262,14 @@ async def test_a_resource_that_one_server_is_to_have_is_registered_before_the_st
 async def test_however_many_wait_for_a_partition_none_is_refused(autojump_clock: MockClock) -> None:
     async with owners("a") as servers:
         await trio.sleep(3)
-        tenure = servers.tenure("a")
-        tenure.close(3)
+        owned = servers.owned("a")
+        owned.close(3)
         async with trio.open_nursery() as nursery:
             for _ in range(300):
-                nursery.start_soon(tenure.settle, 3)
+                nursery.start_soon(owned.settle, 3)
             await trio.sleep(1)
             assert len(nursery.child_tasks) == 300
-            tenure._closed.clear()
+            owned._closed.clear()
 
 
 async def test_a_newcomer_whose_lease_is_lost_while_the_resource_decides_is_refused(autojump_clock: MockClock) -> None:
@@ -300,19 +300,19 @@ async def test_an_error_while_partitions_are_acquired_costs_a_look_and_not_the_s
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with owners("a") as servers:
-        tenure, broken = servers.tenure("a"), True
-        due = tenure._due
+        owned, broken = servers.owned("a"), True
+        due = owned._due
 
         def fragile() -> list[int]:
             if broken:
                 raise RuntimeError("a fault")
             return due()
 
-        monkeypatch.setattr(tenure, "_due", fragile)
+        monkeypatch.setattr(owned, "_due", fragile)
         await trio.sleep(3)
         assert "partitions cannot be acquired" in caplog.text
-        assert not tenure.here
+        assert not owned.here
         broken = False
         await trio.sleep(2)
-        assert len(tenure.here) == 256
+        assert len(owned.here) == 256
         caplog.clear()

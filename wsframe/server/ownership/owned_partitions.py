@@ -28,7 +28,7 @@ from wsframe.http.responses import retry_later
 from wsframe.log import Log, log_for
 from wsframe.resources import ownership as seen
 from wsframe.resources.topics.topics import Topics
-from wsframe.server.ownership.neighbors import Neighbors, Report, preferred
+from wsframe.server.ownership.other_servers import OtherServers, Report, preferred
 from wsframe.server.ownership.reports import Reports
 from wsframe.server.posting import Posting
 from wsframe.user_code.errors import contain
@@ -36,7 +36,7 @@ from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.partitions import PARTITIONS, partitions_of
 from wsframe.workers.placement import Placement
 
-__all__ = ["Tenure", "clock_of"]
+__all__ = ["OwnedPartitions", "clock_of"]
 
 logger: Log = log_for(__name__)
 
@@ -72,7 +72,7 @@ class FencingTokens(Protocol):
     def __setitem__(self, partition: int, token: int, /) -> None: ...
 
 
-class Tenure:
+class OwnedPartitions:
     """The partitions of one server, and the servers that have the others.
 
     Args:
@@ -105,7 +105,7 @@ class Tenure:
         self._seconds = seconds
         self._tokens: FencingTokens = [0] * PARTITIONS if tokens is None else tokens
         self._leases = NodeLeases(leases, self._lost, seconds=seconds, clock=clock_of(leases))
-        self.neighbors: Neighbors = Neighbors(trio.current_time)
+        self.other_servers: OtherServers = OtherServers(trio.current_time)
         self._slot: Final = frozenset(partitions_of(placement.slot, placement.count))
         self._here: dict[int, Lease] = {}
         self._closed: dict[int, str] = {}
@@ -123,11 +123,11 @@ class Tenure:
         self._answered = trio.Event()
         self.leaving: bool = False
         """Whether this server acquires no more."""
-        self.reports: Reports = Reports(topics, self.neighbors, self._report)
+        self.reports: Reports = Reports(topics, self.other_servers, self._report)
         self.reports.given = self._bell.ring
 
     def __repr__(self) -> str:
-        return f"<Tenure [partitions: {len(self._here)}]>"
+        return f"<OwnedPartitions [partitions: {len(self._here)}]>"
 
     @property
     def node(self) -> str:
@@ -169,11 +169,11 @@ class Tenure:
 
     def _goes(self, partition: int) -> bool:
         """Return whether a partition is on its way from one server to another."""
-        return partition in self._closed or self.neighbors.meant_for(partition) != ""
+        return partition in self._closed or self.other_servers.meant_for(partition) != ""
 
     def _claimed(self, partition: int) -> str:
         """Return the server that says it has a partition, unless that is the generation before, which has left it."""
-        return "" if partition in self._inherited else self.neighbors.holder(partition)
+        return "" if partition in self._inherited else self.other_servers.holder(partition)
 
     async def look_again(self, partition: int) -> str:
         """Ask the engine for the server that has a partition, and acquire it if nobody has it.
@@ -210,7 +210,7 @@ class Tenure:
                 if self.denied:
                     raise retry_later("backplane grants no leases")
                 holder = self._claimed(partition) or await self.look_again(partition)
-                if self.neighbors.hears(holder):  # else it has died: its lease has an end
+                if self.other_servers.hears(holder):  # else it has died: its lease has an end
                     raise LivesElsewhere(f"the resource lives on {holder}")
                 if not self.holds(partition):
                     await trio.sleep(LOOK / 5)
@@ -269,18 +269,18 @@ class Tenure:
 
     def _due(self) -> list[int]:
         """Return the free partitions that it is time to acquire."""
-        now, held = trio.current_time(), self.neighbors.holders()
+        now, held = trio.current_time(), self.other_servers.holders()
         due: list[int] = []
         for partition in self._slot.difference(self._here):
             if self._placement.is_away(partition):
                 continue
-            meant_for = self.neighbors.meant_for(partition)
+            meant_for = self.other_servers.meant_for(partition)
             if meant_for == self.node:
                 due.append(partition)
             elif meant_for or partition in held:
                 self._try_at.pop(partition, None)
             elif partition not in self._try_at:
-                nodes = [self.node, *(one.node for one in self.neighbors.takers(partition))]
+                nodes = [self.node, *(one.node for one in self.other_servers.takers(partition))]
                 first = preferred(partition, nodes) == self.node
                 self._try_at[partition] = now + (0 if first else SECOND) + uniform(0, JITTER)
             elif self._try_at[partition] <= now:
@@ -370,7 +370,7 @@ class Tenure:
             self._known[one] = ""
             self._try_at[one] = trio.current_time() + PATIENCE
         if mine:
-            self.neighbors.give(given or {})
+            self.other_servers.give(given or {})
             await self._leases.release([KEYS[one] for one in mine])
             if not claimed:
                 self.reports.tell(given=given or {})

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsframe.server.ownership.neighbors import MOST, SILENT, Neighbors, Report, poorest, preferred
+from wsframe.server.ownership.other_servers import MOST, SILENT, OtherServers, Report, poorest, preferred
 
 
 class Clock:
@@ -64,59 +64,59 @@ def test_json_of_another_kind_is_a_value_error(payload: bytes) -> None:
 
 def test_a_silent_server_has_nothing() -> None:
     clock = Clock()
-    neighbors = Neighbors(clock)
-    neighbors.hear(Report(node="a", held=frozenset({3, 4})))
+    other_servers = OtherServers(clock)
+    other_servers.hear(Report(node="a", held=frozenset({3, 4})))
     clock.now += SILENT - 0.1
-    neighbors.hear(Report(node="b", held=frozenset({5})))
-    assert neighbors.holders() == {3: "a", 4: "a", 5: "b"}
-    assert neighbors.holder(3) == "a"
-    assert neighbors.hears("a")
+    other_servers.hear(Report(node="b", held=frozenset({5})))
+    assert other_servers.holders() == {3: "a", 4: "a", 5: "b"}
+    assert other_servers.holder(3) == "a"
+    assert other_servers.hears("a")
     clock.now += 0.2
-    assert neighbors.holders() == {5: "b"}
-    assert neighbors.holder(3) == ""
-    assert not neighbors.hears("a")
+    assert other_servers.holders() == {5: "b"}
+    assert other_servers.holder(3) == ""
+    assert not other_servers.hears("a")
 
 
 def test_those_of_another_slot_and_those_that_leave_take_nothing() -> None:
-    neighbors = Neighbors(Clock())
-    neighbors.hear(Report(node="a", slot=0, count=2))
-    neighbors.hear(Report(node="b", slot=1, count=2))
-    neighbors.hear(Report(node="c", slot=0, count=2, leaving=True))
-    neighbors.hear(Report(node="d"))
-    assert [one.node for one in neighbors.takers(6)] == ["a", "d"]
-    assert [one.node for one in neighbors.takers(7)] == ["b", "d"]
+    other_servers = OtherServers(Clock())
+    other_servers.hear(Report(node="a", slot=0, count=2))
+    other_servers.hear(Report(node="b", slot=1, count=2))
+    other_servers.hear(Report(node="c", slot=0, count=2, leaving=True))
+    other_servers.hear(Report(node="d"))
+    assert [one.node for one in other_servers.takers(6)] == ["a", "d"]
+    assert [one.node for one in other_servers.takers(7)] == ["b", "d"]
 
 
 def test_a_partition_that_was_given_away_is_left_to_its_taker_for_a_moment() -> None:
     clock = Clock()
-    neighbors = Neighbors(clock)
-    neighbors.hear(Report(node="a", given={7: "b"}))
-    assert neighbors.meant_for(7) == "b"
-    assert neighbors.meant_for(8) == ""
+    other_servers = OtherServers(clock)
+    other_servers.hear(Report(node="a", given={7: "b"}))
+    assert other_servers.meant_for(7) == "b"
+    assert other_servers.meant_for(8) == ""
     clock.now += 2.1
-    assert neighbors.meant_for(7) == ""
+    assert other_servers.meant_for(7) == ""
 
 
 def test_a_server_that_gives_a_partition_away_has_it_no_more_before_its_taker_has_it() -> None:
     clock = Clock()
-    neighbors = Neighbors(clock)
-    neighbors.hear(Report(node="a", held=frozenset({7}), given={7: "b"}))
-    assert neighbors.holder(7) == ""
-    neighbors.hear(Report(node="b", held=frozenset({7})))
-    assert neighbors.holder(7) == "b"
-    neighbors.hear(Report(node="b"))
-    assert neighbors.holder(7) == ""
+    other_servers = OtherServers(clock)
+    other_servers.hear(Report(node="a", held=frozenset({7}), given={7: "b"}))
+    assert other_servers.holder(7) == ""
+    other_servers.hear(Report(node="b", held=frozenset({7})))
+    assert other_servers.holder(7) == "b"
+    other_servers.hear(Report(node="b"))
+    assert other_servers.holder(7) == ""
     clock.now += 2.1
-    assert neighbors.holder(7) == "a"
+    assert other_servers.holder(7) == "a"
 
 
 def test_servers_that_are_gone_for_long_are_forgotten() -> None:
     clock = Clock()
-    neighbors = Neighbors(clock)
+    other_servers = OtherServers(clock)
     for number in range(100):
-        neighbors.hear(Report(node=str(number)))
+        other_servers.hear(Report(node=str(number)))
         clock.now += 1
-    assert len(neighbors._reports) <= 4 * SILENT + 1
+    assert len(other_servers._reports) <= 4 * SILENT + 1
 
 
 def test_all_servers_prefer_the_same_one_and_spread_the_partitions() -> None:
@@ -134,13 +134,13 @@ def test_the_poorest_server_has_the_fewest_partitions() -> None:
 
 
 def test_only_so_many_servers_are_remembered_and_those_known_before_stay() -> None:
-    neighbors = Neighbors(clock := Clock())
+    other_servers = OtherServers(clock := Clock())
     for number in range(MOST + 5):
-        neighbors.hear(Report(node=f"n{number}", given={7: f"n{number}"}))
-    assert len(neighbors.all()) == MOST
-    assert neighbors.meant_for(7) == f"n{MOST - 1}"
-    neighbors.hear(Report(node="n0", held=frozenset({3})))
-    assert neighbors.holder(3) == "n0"
+        other_servers.hear(Report(node=f"n{number}", given={7: f"n{number}"}))
+    assert len(other_servers.all()) == MOST
+    assert other_servers.meant_for(7) == f"n{MOST - 1}"
+    other_servers.hear(Report(node="n0", held=frozenset({3})))
+    assert other_servers.holder(3) == "n0"
     clock.now += 5 * SILENT
-    neighbors.hear(Report(node="new"))
-    assert [one.node for one in neighbors.all()] == ["new"]
+    other_servers.hear(Report(node="new"))
+    assert [one.node for one in other_servers.all()] == ["new"]
