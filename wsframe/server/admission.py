@@ -69,8 +69,8 @@ from wsframe.server.capacity import Places
 from wsframe.server.handover.unanswered import Unanswered, check_in_time
 from wsframe.server.newcomers.answering import Answering
 from wsframe.server.newcomers.decide import LET_IN, check_origin, decide, internal_error, lets_all_in, stopping
+from wsframe.server.newcomers.disconnects import Disconnects
 from wsframe.server.newcomers.greeting import greet, prepare, receive_nonce
-from wsframe.server.newcomers.leavers import Lookout
 from wsframe.server.newcomers.newcomer import Gone, Newcomer, note_gone
 from wsframe.server.newcomers.pending import Pending
 from wsframe.server.newcomers.plain_http import PlainHttp, Share
@@ -119,9 +119,9 @@ class Admission:
         """The time by which newcomers have their answer; infinite until the drain."""
         self._pages_by = inf
         self.pending: Pending = Pending(self._capacity.max_pending_handshakes)
-        self._lookout = Lookout(reactor, self.pending.decided, self._capacity.max_pending_handshakes)
+        self._disconnects = Disconnects(reactor, self.pending.decided, self._capacity.max_pending_handshakes)
         self._pages = PlainHttp(
-            registries, options.http_handler, self._capacity.max_body, reactor.budget, self._lookout
+            registries, options.http_handler, self._capacity.max_body, reactor.budget, self._disconnects
         )
         self.admitted: int = 0
         self.answering: Answering = Answering(self._capacity.max_pending_handshakes, self.pending.decided)
@@ -327,7 +327,8 @@ class Admission:
             span = self._tracing.admission(request, self._roster.counters.of(registration.resource).path)
         with span, Seat() as seat:
             self.unanswered.seats[newcomer] = seat
-            accept = await self._lookout.over(newcomer, self._decide(newcomer, request, registration.resource, seat))
+            decision = self._decide(newcomer, request, registration.resource, seat)
+            accept = await self._disconnects.watch(newcomer, decision)
             newcomer.check_there()
             await check_in_time(self._answer_by)
             answer, arrival = greet(newcomer, request, accept, seat)

@@ -12,7 +12,7 @@ from wsframe.net.proxy_protocol import encode_proxy_v2
 from wsframe.net.trusted_proxies import TrustedProxies
 from wsframe.resources.routing.registries import Registries
 from wsframe.resources.routing.worker_of_path import Whereabouts
-from wsframe.server.newcomers.leavers import Lookout
+from wsframe.server.newcomers.disconnects import Disconnects
 from wsframe.server.newcomers.plain_http import PlainHttp
 from wsframe.server.passing.destination import Signpost
 from wsframe.server.sockets.listen import Bound
@@ -30,8 +30,8 @@ def signpost(handler: HttpHandler | None = None, *, resource: bool = True) -> Si
     registry.route("/file", static_file(__file__))
     places = Whereabouts(Registries([registry]), Placement(1, 2))
     places.learn()
-    lookout: Lookout = object()  # type: ignore[assignment]
-    pages = PlainHttp([registry], handler, 0, Budget(1), lookout)
+    disconnects: Disconnects = object()  # type: ignore[assignment]
+    pages = PlainHttp([registry], handler, 0, Budget(1), disconnects)
     return Signpost(places, pages, Placement(1, 2), MAX_HEAD, TrustedProxies(["127.0.0.1"]))
 
 

@@ -20,7 +20,7 @@ from wsframe.log import quoted
 from wsframe.resources.routing.factories import written_name
 from wsframe.resources.routing.registry import Registry
 from wsframe.server.newcomers.decide import check_origin, handle
-from wsframe.server.newcomers.leavers import Lookout
+from wsframe.server.newcomers.disconnects import Disconnects
 from wsframe.server.newcomers.newcomer import Gone, Newcomer
 
 __all__ = ["PageRequest", "PlainHttp", "Share"]
@@ -80,7 +80,7 @@ class PlainHttp:
         http_handler: Takes the requests for which there is no route; None if there is no handler.
         max_body: Bytes of the body of a request at most.
         budget: The memory of the server.
-        lookout: Notices when a peer goes while a handler works for it.
+        disconnects: Notices when a peer goes while a handler works for it.
     """
 
     def __init__(
@@ -89,13 +89,13 @@ class PlainHttp:
         http_handler: HttpHandler | None,
         max_body: int,
         budget: Budget,
-        lookout: Lookout,
+        disconnects: Disconnects,
     ) -> None:
         self._registries = registries
         self._http_handler = http_handler
         self._max_body = max_body
         self._budget = budget
-        self._lookout = lookout
+        self._disconnects = disconnects
 
     def check_host(self, newcomer: Newcomer, request: Request, headers: Headers) -> None:
         """Check that the server answers to the Host of a request, or that its handler does to any.
@@ -172,7 +172,7 @@ class PlainHttp:
             reader = BodyReader(head.http_version, headers, self._max_body)
             page.request.body = await receive_body(newcomer, reader, head.trailing, share)
         decision = handle(page.handler, page.request, page.name, sent=page.sent, body=newcomer.wants_body)
-        return await self._lookout.over(newcomer, decision, half_closed=True)
+        return await self._disconnects.watch(newcomer, decision, half_closed=True)
 
 
 async def receive_body(newcomer: Newcomer, reader: BodyReader, begun: bytes, share: Share) -> bytes:

@@ -1,4 +1,4 @@
-"""Newcomers whose peers go while user code decides about them: their tasks are cancelled."""
+"""Newcomers whose peers disconnect while user code decides about them: their tasks are cancelled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wsframe.connection.reactor import Reactor
 from wsframe.net.poller import GONE
 from wsframe.server.newcomers.newcomer import Newcomer
 
-__all__ = ["Lookout"]
+__all__ = ["Disconnects"]
 
 ResultT = TypeVar("ResultT")
 
@@ -41,7 +41,7 @@ def within_if_waiting(
                 return done.value  # type: ignore[no-any-return]
 
 
-class Lookout:
+class Disconnects:
     """Watches for the end of peers that wait for an answer.
 
     Args:
@@ -57,7 +57,7 @@ class Lookout:
         self.half_closed: set[Newcomer] = set()
         """The peers that have shut their side and wait for an answer."""
 
-    def over(
+    def watch(
         self, newcomer: Newcomer, steps: Coroutine[object, object, ResultT], *, half_closed: bool = False
     ) -> Awaitable[ResultT]:
         """Await a decision about a newcomer; cancel the newcomer if its peer goes in the meantime.
@@ -75,10 +75,10 @@ class Lookout:
 class Watch:
     """Watches for the end of one peer, within a ``with``. A class, because a generator would take 0.4 KiB more."""
 
-    __slots__ = ("_fd", "_lookout", "_newcomer", "_with_half")
+    __slots__ = ("_disconnects", "_fd", "_newcomer", "_with_half")
 
-    def __init__(self, lookout: Lookout, newcomer: Newcomer, *, with_half: bool) -> None:
-        self._lookout = lookout
+    def __init__(self, disconnects: Disconnects, newcomer: Newcomer, *, with_half: bool) -> None:
+        self._disconnects = disconnects
         self._newcomer = newcomer
         self._with_half = with_half
         self._fd = -1
@@ -88,21 +88,21 @@ class Watch:
         if self._newcomer.request is not None:
             self._newcomer.request._parsed = None  # for as long as it waits
         self._fd = self._newcomer.sock.fileno()
-        self._lookout.reactor.look_out(self._fd, self)
+        self._disconnects.reactor.look_out(self._fd, self)
 
     def __exit__(self, *_: object) -> None:
         """End."""
-        self._lookout.reactor.look_away(self._fd)
-        self._lookout.half_closed.discard(self._newcomer)
+        self._disconnects.reactor.look_away(self._fd)
+        self._disconnects.half_closed.discard(self._newcomer)
         if self._newcomer.request is not None:
             self._newcomer.request._parsed = self._newcomer.request.headers
 
     def __call__(self, flags: int) -> None:
         """Hear from the reactor that the peer has gone, or has shut its side."""
-        lookout = self._lookout
-        if self._with_half and not flags & GONE and len(lookout.half_closed) < lookout.most:
+        disconnects = self._disconnects
+        if self._with_half and not flags & GONE and len(disconnects.half_closed) < disconnects.most:
             # Most of them have gone, which does not show; their places are for peers that can still be there.
-            lookout.half_closed.add(self._newcomer)
-            lookout.decided(self._newcomer)
+            disconnects.half_closed.add(self._newcomer)
+            disconnects.decided(self._newcomer)
         else:
             self._newcomer.leave()
