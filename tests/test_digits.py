@@ -16,7 +16,7 @@ from wsframe.cli.input_lines import said_typed
 from wsframe.digits import whole_number
 from wsframe.server.check_options import check_metrics_host
 from wsframe.server.notify import watchdog_interval
-from wsframe.server.peers.peers import peer_address
+from wsframe.server.peers.keys import peer_address
 from wsframe.server.sockets.activation import passed_descriptors
 from wsframe.server.sockets.addresses import InheritedAddress, parse_address
 from wsframe.server.sockets.bind import read_owner

@@ -8,8 +8,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from wsframe.net.poller import END, GONE, READ, WRITE
 from wsframe.net.transport import Transport
+from wsframe.server.peers.keys import peer_address
 from wsframe.server.peers.peer_port import PeerSocket
-from wsframe.server.peers.peers import peer_address
 from wsframe.testing.memory_sockets import MemoryNetwork
 from wsframe.testing.simulated_peers import PeerEnd, PeerNetwork
 

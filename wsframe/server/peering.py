@@ -21,8 +21,8 @@ from wsframe.server.options import ServeOptions
 from wsframe.server.ownership.owned_partitions import OwnedPartitions
 from wsframe.server.ownership.partition_owner import PartitionOwner, grants_leases, has_owners
 from wsframe.server.peers.dialing import Dialer, connected
+from wsframe.server.peers.keys import Keys, Messages, peer_address
 from wsframe.server.peers.peer_port import PeerPort, PeerSocket, peer_socket
-from wsframe.server.peers.peers import Keys, Messages, peer_address
 from wsframe.server.peers.splice import Splices
 from wsframe.server.sockets.listen import Bound
 from wsframe.user_code.protected_nursery import ProtectedNursery

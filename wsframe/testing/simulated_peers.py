@@ -15,8 +15,8 @@ import trio
 from wsframe.doorbell import Doorbell
 from wsframe.net.poller import WRITE
 from wsframe.net.transport import Transport
+from wsframe.server.peers.keys import peer_name
 from wsframe.server.peers.peer_port import BUFFER, PeerSocket
-from wsframe.server.peers.peers import peer_name
 from wsframe.testing.memory_sockets import MemoryListener, MemoryNetwork, MemorySocket, error, pair_of
 
 __all__ = ["PeerEnd", "PeerNetwork"]

@@ -17,7 +17,7 @@ from wsframe.net.client_facts import ClientFacts
 from wsframe.net.transport import Transport
 from wsframe.server.peers import dialing
 from wsframe.server.peers.dialing import Dialer
-from wsframe.server.peers.peers import Keys
+from wsframe.server.peers.keys import Keys
 from wsframe.testing import Cluster, MemoryClient, Refused, open_cluster
 
 CROWD = 1000

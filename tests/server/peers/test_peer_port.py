@@ -22,8 +22,8 @@ from wsframe.net.proxy_protocol import SIGNATURE
 from wsframe.server import peering
 from wsframe.server.newcomers.newcomer import Newcomer
 from wsframe.server.peers import dialing, peer_port, splice
+from wsframe.server.peers.keys import peer_address
 from wsframe.server.peers.peer_port import BUFFER, BUSY, MINE, NOT_MINE, PeerPort, peer_socket
-from wsframe.server.peers.peers import peer_address
 
 SECRET = "16 letters or more"
 

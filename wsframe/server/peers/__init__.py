@@ -2,7 +2,7 @@
 
 Read in this order:
 
-* ``peers``: the names and keys of servers.
+* ``keys``: the names and keys of servers.
 * ``splice``: a newcomer's bytes go to its owner and back; ``dialing`` asks the owner first.
 * ``peer_port``: the owner's side.
 
@@ -13,5 +13,6 @@ busy. Only then the request goes there, and a pump (``net.pump``) carries the by
 the owner sees a connection like any other. An owner that has lost the partition in the meantime ends without an
 answer, and the same request goes to the present owner.
 
-Which server owns a resource is known in ``ownership``.
+``peering``, beside this room, joins these parts. Nothing in here decides which server owns a resource: ``ownership``
+does.
 """

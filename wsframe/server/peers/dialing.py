@@ -20,8 +20,8 @@ from wsframe.net.client_facts import ClientFacts
 from wsframe.net.peer_header import sealed
 from wsframe.net.socket_options import keep_alive, tune
 from wsframe.net.transport import Transport, transport_of
+from wsframe.server.peers.keys import Keys, peer_address
 from wsframe.server.peers.peer_port import BUFFER, BUSY, MINE, NOT_MINE, SILENCE
-from wsframe.server.peers.peers import Keys, peer_address
 
 __all__ = ["Dialer", "OutOfReach", "connected"]
 

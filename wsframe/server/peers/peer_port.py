@@ -23,7 +23,7 @@ from wsframe.net.sockets import Endpoint
 from wsframe.net.transport import Transport
 from wsframe.server.cluster import Cluster, checked
 from wsframe.server.newcomers.newcomer import Newcomer
-from wsframe.server.peers.peers import peer_name
+from wsframe.server.peers.keys import peer_name
 from wsframe.server.sockets.addresses import TcpAddress
 from wsframe.server.sockets.bind import bind_tcp, naming
 from wsframe.server.sockets.listen import Acceptor, Address, Bound, close_sockets

@@ -35,7 +35,7 @@ from wsframe.server.passing.carried import Carried
 from wsframe.server.passing.destination import Signpost
 from wsframe.server.passing.forwarding import receive_head
 from wsframe.server.peers.dialing import Dialer, OutOfReach
-from wsframe.server.peers.peers import Keys, peer_address
+from wsframe.server.peers.keys import Keys, peer_address
 from wsframe.workers.partitions import EVERYWHERE
 
 __all__ = ["MOST_SPLICED", "Splices"]

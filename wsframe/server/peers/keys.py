@@ -1,4 +1,4 @@
-"""The names of the servers of a service, which carry the address of their peer ports; their keys and other ports."""
+"""The keys of the servers of a service; their names, which carry the addresses of their peer ports; other ports."""
 
 from __future__ import annotations
 

@@ -9,8 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from wsframe.net.peer_header import key_of
-from wsframe.server.peers import peers
-from wsframe.server.peers.peers import KEPT, Keys, peer_address, peer_name
+from wsframe.server.peers.keys import KEPT, Keys, peer_address, peer_name
 
 
 def test_a_name_carries_the_address_and_is_another_one_each_time() -> None:
@@ -99,7 +98,7 @@ async def test_the_port_for_proxies_is_told_too(autojump_clock: MockClock) -> No
 
 
 async def test_odd_messages_are_dropped_and_keys_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers, "MOST_KEYS", 2)
+    monkeypatch.setattr("wsframe.server.peers.keys.MOST_KEYS", 2)
     hub = Hub()
     keys = Keys("one", Messages(hub), None)
     for payload in (b"", b"x" * 34, b"x" * 34 + b"\xff"):
