@@ -9,5 +9,5 @@ Read in this order:
 * ``plain_http`` finds the page for a request without a WebSocket.
 * ``answering``: a refusal or a page, and the end of the connection; it counts the answers by status.
 
-Nothing in here knows other workers or other machines.
+Nothing in here passes a newcomer on to another worker or machine: ``passing`` and ``peers`` do.
 """

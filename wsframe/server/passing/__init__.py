@@ -14,5 +14,6 @@ is full never blocks: the newcomer is parked until there is room or its handshak
 With TLS the bytes are read already, and the state of OpenSSL cannot be passed on. This worker keeps such a connection,
 decrypts, and gives the other one end of a pair of unix sockets in the place of the client's.
 
-Nothing in here knows other machines: ``peers`` does.
+``peers`` takes newcomers to other machines; ``carried`` has the pumps of those as well. Nothing in here opens a
+connection.
 """
