@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.documents import ROOT
-from wsframe.server.monitoring.figures import FAMILIES
+from wsframe.server.monitoring.metric_values import FAMILIES
 
 DASHBOARD = json.loads((ROOT / "deploy/grafana.json").read_text("utf-8"))
 ALERTS = (ROOT / "deploy/alerts.yml").read_text("utf-8")

@@ -7,7 +7,7 @@ import pytest
 import wsframe
 from tests.handing import Goer, give, take, two_servers
 from tests.wire import connected, text
-from wsframe.server.monitoring.figures import total
+from wsframe.server.monitoring.metric_values import total
 
 
 def counted(server: wsframe.Server) -> tuple[float, ...]:

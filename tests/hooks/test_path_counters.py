@@ -9,7 +9,7 @@ from tests.wire import close, connected, frame, head, serving, stream_to, text
 from wsframe.hooks.path_counters import MOST_PATHS, CountersByPath
 from wsframe.resources.routing.registry import Registry
 from wsframe.resources.routing.routing_table import Registration
-from wsframe.server.monitoring.figures import total
+from wsframe.server.monitoring.metric_values import total
 
 
 def messages(server: wsframe.Server, direction: str) -> dict[str, object]:

@@ -15,7 +15,7 @@ from wsframe.cli.errors import Mistake
 from wsframe.resources.server import Server
 from wsframe.server.monitoring.inquiry import MOST_AT_ONCE, REQUEST, answer_inquiries, unknown
 from wsframe.server.monitoring.nodes import nodes_of
-from wsframe.server.monitoring.snapshot import snapshot
+from wsframe.server.monitoring.statistics_json import snapshot
 from wsframe.server.ownership.partition_owner import REQUEST_REBALANCE, rebalanced
 from wsframe.server.sockets.bind import bind_unix, unlink_own
 

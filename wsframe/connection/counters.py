@@ -1,7 +1,7 @@
 """Numbers to be read at any time: those of one path's clients and hooks, and those of a whole server.
 
 Nothing here is a metric of a monitoring system. Objects that are busy add to plain numbers, most of them once
-for each client or batch and not for each message; ``server/monitoring/figures`` reads them when somebody asks.
+for each client or batch and not for each message; ``server/monitoring/metric_values`` reads them when somebody asks.
 
 An open connection counts in its link. When the link has gone, its numbers are added to the counters of its path.
 """

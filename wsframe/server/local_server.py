@@ -61,11 +61,11 @@ from wsframe.server.capacity import Places
 from wsframe.server.departure import depart
 from wsframe.server.drain import Drain, cancel_when
 from wsframe.server.entrance import Entrance
-from wsframe.server.monitoring.census import service_statistics
-from wsframe.server.monitoring.figures import figures, total
+from wsframe.server.monitoring.metric_values import metric_values, total
 from wsframe.server.monitoring.metrics_port import MetricsPort
 from wsframe.server.monitoring.nodes import Nodes
 from wsframe.server.monitoring.readiness import reason_of_server
+from wsframe.server.monitoring.service_statistics import service_statistics
 from wsframe.server.monitoring.slow_hooks import SlowHooks
 from wsframe.server.monitoring.statistics import resource_statistics, slowest
 from wsframe.server.monitoring.watchdog import Watchdog, named
@@ -202,7 +202,7 @@ class LocalServer:
     @answered_to_any_thread
     def statistics(self) -> ServerStatistics:
         by_resource = resource_statistics(self.roster, self._registries)
-        metrics = figures(self)
+        metrics = metric_values(self)
         return ServerStatistics(
             clients=len(self._pool),
             reserved=self.places.reserved,

@@ -20,7 +20,7 @@ from tests.recorder import Echo
 from tests.server.http_get import get
 from tests.wire import connected, serving, text
 from wsframe import Distribution, http_routes, metrics
-from wsframe.server.monitoring.figures import FAMILIES
+from wsframe.server.monitoring.metric_values import FAMILIES
 
 ROUTES = http_routes({"/metrics": metrics})
 OPEN_METRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"

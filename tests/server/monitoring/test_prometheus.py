@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from wsframe.resources.server import Metrics
-from wsframe.server.monitoring.figures import FAMILIES
+from wsframe.server.monitoring.metric_values import FAMILIES
 from wsframe.server.monitoring.prometheus import MetricsCollector, page
 
 

@@ -9,7 +9,7 @@ import trio
 from wsframe.http.request import Request
 from wsframe.http.responses import Reject, Response
 from wsframe.resources.server import Distribution, Metrics, Server, ServiceStatistics, WorkerStatistics, running_server
-from wsframe.server.monitoring.figures import FAMILIES, summed, worker_labels
+from wsframe.server.monitoring.metric_values import FAMILIES, summed, worker_labels
 from wsframe.workers.worker import known_worker
 
 __all__ = ["metrics"]

@@ -14,7 +14,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from wsframe.resources.server import Distribution, Metrics
-from wsframe.server.monitoring.figures import FAMILIES, Family, worker_labels
+from wsframe.server.monitoring.metric_values import FAMILIES, Family, worker_labels
 
 __all__ = ["MetricsCollector", "page"]
 

@@ -1,4 +1,4 @@
-"""The figures of a running server, gathered when somebody asks for them."""
+"""The statistics of a running server, gathered when somebody asks for them."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ from wsframe.limits import Capacity, Timeouts
 from wsframe.net.sockets import traits_of
 from wsframe.server.describe import describe
 from wsframe.server.logs.json_stderr import writes_json
-from wsframe.server.monitoring.census import ask_first, service_snapshot
 from wsframe.server.monitoring.inquiry import REQUEST, answer_inquiries, unknown
+from wsframe.server.monitoring.service_statistics import ask_first, service_snapshot
 from wsframe.server.notify import notifying
 from wsframe.server.ownership.partition_owner import REQUEST_REBALANCE
 from wsframe.server.service.supervised_worker import tell_failure

@@ -14,8 +14,8 @@ from wsframe.hooks.hand_over import RESTART
 from wsframe.log import Log, log_for
 from wsframe.resources.server import Server
 from wsframe.server.drain import Drain
-from wsframe.server.monitoring.census import answer_census
 from wsframe.server.monitoring.readiness import note_reason
+from wsframe.server.monitoring.service_statistics import answer_workers
 from wsframe.server.service.generation import Generation
 from wsframe.server.service.orphan import OrphanGuard, end_worker
 from wsframe.user_code.protected_nursery import ProtectedNursery
@@ -156,7 +156,7 @@ class Duty:
                 nursery.start_soon(self._control.send_waiting)
                 nursery.start_soon(self._tell_end)
                 if self._server is not None:
-                    nursery.start_soon(answer_census, self.worker, self._server)
+                    nursery.start_soon(answer_workers, self.worker, self._server)
                 await self._obey()
 
     def _guard(self) -> AbstractContextManager[object]:

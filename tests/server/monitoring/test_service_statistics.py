@@ -26,9 +26,9 @@ from wsframe.resources.resource import Resource
 from wsframe.resources.server import Server
 from wsframe.server.logs.json_log import JSONFormatter
 from wsframe.server.logs.stderr_log import LineFormatter
-from wsframe.server.monitoring.census import answer_census, service_snapshot, service_statistics
 from wsframe.server.monitoring.metrics import by_worker
-from wsframe.server.monitoring.snapshot import snapshot
+from wsframe.server.monitoring.service_statistics import answer_workers, service_snapshot, service_statistics
+from wsframe.server.monitoring.statistics_json import snapshot
 from wsframe.server.service.service import answer
 from wsframe.testing import open_kit
 from wsframe.workers.board import SlotState
@@ -61,7 +61,7 @@ async def answering(made: Equipment, slot: int, server: Server, generation: int 
     made.board.set_state(slot, SlotState.READY)
     worker.row.ready, worker.row.pid, worker.row.generation = 1, 1000 + slot, generation
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(answer_census, worker, server)
+        nursery.start_soon(answer_workers, worker, server)
         await trio.testing.wait_all_tasks_blocked()
         yield worker
         nursery.cancel_scope.cancel()
@@ -124,10 +124,11 @@ async def test_a_worker_that_cannot_listen_for_inquiries_serves_on(
     with equipped(tmp_path, 1) as made:
         if step == "bind":
             monkeypatch.setattr(
-                "wsframe.server.monitoring.census.inquiries_at", lambda *_: str(tmp_path / "missing" / "socket")
+                "wsframe.server.monitoring.service_statistics.inquiries_at",
+                lambda *_: str(tmp_path / "missing" / "socket"),
             )
         else:
-            monkeypatch.setattr("wsframe.server.monitoring.census.answer_inquiries", refused)
+            monkeypatch.setattr("wsframe.server.monitoring.service_statistics.answer_inquiries", refused)
         before = files(made)
         async with counted(made, 0):
             assert files(made) == before
@@ -139,7 +140,7 @@ async def test_a_worker_answers_again_once_the_runtime_directory_that_was_remove
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The supervisor makes it, for its relay."""
-    monkeypatch.setattr("wsframe.server.monitoring.census.LOOK", 0.01)
+    monkeypatch.setattr("wsframe.server.monitoring.service_statistics.LOOK", 0.01)
     with equipped(tmp_path, 1) as made, trio.fail_after(PATIENCE):
         async with counted(made, 0):
             shutil.rmtree(made.runtime.folder)
@@ -207,7 +208,7 @@ async def test_a_worker_of_another_version_is_named_without_numbers(
 
     with equipped(tmp_path, 1) as made:
         async with counted(made, 0):
-            monkeypatch.setattr("wsframe.server.monitoring.census.snapshot", snapshot_of_another_version)
+            monkeypatch.setattr("wsframe.server.monitoring.service_statistics.snapshot", snapshot_of_another_version)
             told = await service_snapshot(made.runtime.folder, made.board)
             assert [(one["slot"], one["statistics"]) for one in told["workers"]] == [(0, None)]
             assert told["clients"] == 0

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from wsframe.server.ownership.partition_owner import PartitionOwner
     from wsframe.server.peering import Peering
 
-__all__ = ["FAMILIES", "Family", "figures", "summed", "total", "worker_labels"]
+__all__ = ["FAMILIES", "Family", "metric_values", "summed", "total", "worker_labels"]
 
 ALL_BOUNDS = (*BOUNDS, inf)
 
@@ -138,7 +138,7 @@ class MeasuredServer(Protocol):
     def unready(self) -> str: ...
 
 
-def figures(server: MeasuredServer) -> Metrics:
+def metric_values(server: MeasuredServer) -> Metrics:
     """Return all numbers of a server now. This walks through all clients: about 1 µs for each."""
     budget, admission = server.reactor.budget, server.admission
     found: dict[str, dict[tuple[str, ...], float | Distribution]] = {name: {} for name in FAMILIES}

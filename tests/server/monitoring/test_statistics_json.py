@@ -6,7 +6,7 @@ import json
 
 from tests.recorder import Recorder
 from tests.wire import connected, serving
-from wsframe.server.monitoring.snapshot import snapshot, statistics_of, statistics_to_json, together
+from wsframe.server.monitoring.statistics_json import snapshot, statistics_of, statistics_to_json, together
 
 
 async def test_statistics_come_out_of_a_snapshot_as_they_went_in() -> None:

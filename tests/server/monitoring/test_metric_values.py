@@ -11,8 +11,8 @@ from tests.patience import PATIENCE
 from tests.recorder import Echo, Recorder
 from tests.wire import ask, close, connected, frame, head, serving, stream_to, text
 from wsframe.backplane import MemoryBackplane, MemoryHub
-from wsframe.server.monitoring.figures import FAMILIES, summed, total
-from wsframe.server.monitoring.snapshot import snapshot
+from wsframe.server.monitoring.metric_values import FAMILIES, summed, total
+from wsframe.server.monitoring.statistics_json import snapshot
 
 
 def numbers(server: wsframe.Server, name: str) -> dict[tuple[str, ...], object]:

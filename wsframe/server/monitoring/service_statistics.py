@@ -19,7 +19,7 @@ from wsframe.log import Log, log_for
 from wsframe.resources.server import Server, ServerStatistics, ServiceStatistics, WorkerStatistics
 from wsframe.server.monitoring.inquiry import MOST_AT_ONCE, REQUEST, answer_inquiries, inquire, unknown
 from wsframe.server.monitoring.nodes import REQUEST_NODES, nodes_of
-from wsframe.server.monitoring.snapshot import SLOWEST, snapshot, statistics_of, statistics_to_json, together
+from wsframe.server.monitoring.statistics_json import SLOWEST, snapshot, statistics_of, statistics_to_json, together
 from wsframe.server.ownership.partition_owner import REQUEST_REBALANCE, rebalanced
 from wsframe.server.sockets.bind import bind_unix, unlink_own
 from wsframe.user_code.errors import only_leaf
@@ -27,7 +27,7 @@ from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.board import Board
 from wsframe.workers.worker import Worker, inquiries_at
 
-__all__ = ["answer_census", "ask_first", "ask_workers", "census", "service_snapshot", "service_statistics"]
+__all__ = ["answer_workers", "ask_first", "ask_workers", "combined", "service_snapshot", "service_statistics"]
 
 logger: Log = log_for(__name__)
 
@@ -44,7 +44,7 @@ Answers = dict[tuple[int, int], Snapshot]
 """By slot and generation."""
 
 
-async def answer_census(worker: Worker, server: Server) -> None:
+async def answer_workers(worker: Worker, server: Server) -> None:
     """Answer the inquiries of other processes of the service, until cancelled; log an error if that is impossible."""
     if not worker.folder:  # a worker without a supervisor
         return
@@ -113,7 +113,7 @@ async def ask_workers(folder: str, board: Board) -> Answers:
     return found
 
 
-def census(board: Board, answers: Answers) -> ServiceStatistics:
+def combined(board: Board, answers: Answers) -> ServiceStatistics:
     """Add the answers of the workers that are there now: some may have ended since they were asked."""
     workers = [
         WorkerStatistics(
@@ -154,7 +154,7 @@ async def service_statistics(worker: Worker | None, own: ServerStatistics) -> Se
         await trio.lowlevel.checkpoint()
         alone = WorkerStatistics(slot=0, pid=os.getpid(), generation=0, state="ready", statistics=own)
         return ServiceStatistics(total=own, workers=(alone,))
-    return census(worker.board, await ask_workers(worker.folder, worker.board))
+    return combined(worker.board, await ask_workers(worker.folder, worker.board))
 
 
 async def ask_for_nodes(folder: str, board: Board) -> list[Any]:
@@ -170,7 +170,7 @@ async def ask_for_nodes(folder: str, board: Board) -> list[Any]:
 async def service_snapshot(folder: str, board: Board) -> dict[str, Any]:
     """Return the state of a whole service, ready for JSON: as that of one server, each worker's, and all machines'."""
     answers = await ask_workers(folder, board)
-    found = census(board, answers)
+    found = combined(board, answers)
     given = [answers[worker] for worker in sorted(answers)]
     slowest = [client for one in given for client in one["slowest"]]
     return {

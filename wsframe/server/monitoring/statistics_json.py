@@ -10,7 +10,7 @@ import trio
 
 from wsframe.resources.client import Client
 from wsframe.resources.server import Distribution, Metrics, ResourceStatistics, Server, ServerStatistics
-from wsframe.server.monitoring.figures import FAMILIES, summed
+from wsframe.server.monitoring.metric_values import FAMILIES, summed
 
 __all__ = ["SLOWEST", "snapshot", "statistics_of", "statistics_to_json", "together"]
 
