@@ -61,7 +61,7 @@ SLOW = {
     "cli/test_completion.py",
     "cli/test_connect.py",
     "cli/test_imports.py",
-    "cli/test_listening.py",
+    "cli/test_listen_options.py",
     "cli/test_new.py",
     "cli/test_reload.py",
     "cli/test_reload_workers.py",

@@ -70,6 +70,6 @@ def test_a_file_is_slow_by_its_name_or_its_room() -> None:
     assert is_among(SLOW, TESTS / "chaos/test_chaos.py")
     assert is_among(SLOW, TESTS / "cli/test_serve.py")
     assert not is_among(SLOW, TESTS / "cli")
-    assert not is_among(SLOW, TESTS / "cli/test_options.py")
+    assert not is_among(SLOW, TESTS / "cli/test_limit_options.py")
     assert not is_among(SLOW, TESTS)
     assert not is_among(SLOW, TESTS.parent / "chaos")

@@ -5,7 +5,7 @@ import re
 
 from tests.documents import ROOT
 from wsframe.cli import make_parser
-from wsframe.cli.options import FLAGS
+from wsframe.cli.limit_options import FLAGS
 
 PAGE = ROOT / "docs/reference/cli.rst"
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from wsframe.cli import make_parser
-from wsframe.cli.options import made_capacity, made_timeouts
+from wsframe.cli.limit_options import made_capacity, made_timeouts
 from wsframe.limits import DEFAULT_TIMEOUTS, Capacity, Timeouts, filled
 
 __all__ = ["DEPLOY", "ROOT", "Options", "container", "kubernetes", "options_of", "served_by_unit", "unit"]

@@ -25,7 +25,7 @@ from typing import Protocol, TypeAlias
 import trio
 
 from wsframe.cli.errors import Mistake, missing_extra
-from wsframe.cli.options import made_timeouts
+from wsframe.cli.limit_options import made_timeouts
 from wsframe.cli.streams import complain
 from wsframe.cli.target import split_target
 from wsframe.limits import DEFAULT_TIMEOUTS, filled

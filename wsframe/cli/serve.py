@@ -18,10 +18,16 @@ import trio
 from wsframe.backplane.engines.engine import BackplaneRefused
 from wsframe.cli.admin import admin_socket, answer_admins
 from wsframe.cli.arguments import add_parser, port_number, version_numbers, workers
+from wsframe.cli.cluster_options import add_cluster_options, check_backplane, made_cluster
 from wsframe.cli.errors import Failure, Mistake, missing_extra
-from wsframe.cli.listening import add_listening_options, bound_sockets, check_listening, host_of, made_certificates
-from wsframe.cli.options import add_flags, made_capacity, made_deflate, made_limits, made_timeouts
-from wsframe.cli.sharing import add_sharing_options, check_backplane, made_cluster
+from wsframe.cli.limit_options import add_limit_options, made_capacity, made_deflate, made_limits, made_timeouts
+from wsframe.cli.listen_options import (
+    add_listen_options,
+    bound_sockets,
+    check_listen_options,
+    host_of,
+    made_certificates,
+)
 from wsframe.cli.streams import print_line
 from wsframe.cli.target import TARGET_HELP, find_handler, load_target
 from wsframe.cli.workers import check_workers, supervise_target
@@ -71,11 +77,11 @@ def add_command(commands: Commands) -> None:
     )
     parser.set_defaults(command=serve_command)
     parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
-    add_listening_options(parser)
+    add_listen_options(parser)
     add_answering_options(parser)
-    add_sharing_options(parser)
+    add_cluster_options(parser)
     add_other_options(parser)
-    add_flags(parser)
+    add_limit_options(parser)
 
 
 def add_answering_options(parser: argparse.ArgumentParser) -> None:
@@ -192,7 +198,7 @@ def check(args: argparse.Namespace) -> None:
     if args.tracing and find_spec("opentelemetry") is None:
         raise missing_extra("--tracing", "opentelemetry")
     check_backplane(args.backplane)
-    check_listening(args)
+    check_listen_options(args)
     if args.reload_dir is not None and not args.reload:
         raise Mistake("--reload-dir needs --reload")
     check_proxies(args)

@@ -14,8 +14,8 @@ import trio
 from wsframe.backplane.at_url import engine_url
 from wsframe.cli.admin import admin_socket
 from wsframe.cli.errors import Mistake
-from wsframe.cli.listening import addresses_of, bound_sockets
-from wsframe.cli.options import made_capacity, made_timeouts
+from wsframe.cli.limit_options import made_capacity, made_timeouts
+from wsframe.cli.listen_options import addresses_of, bound_sockets
 from wsframe.limits import DEFAULT_TIMEOUTS, filled
 from wsframe.server.service.service import (
     Service,

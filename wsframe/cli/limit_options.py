@@ -12,7 +12,7 @@ from wsframe.cli.errors import Mistake
 from wsframe.limits import DEFAULT_LIMITS, DEFAULT_TIMEOUTS, Capacity, Limits, Timeouts
 from wsframe.protocol.deflate import Deflate
 
-__all__ = ["FLAGS", "add_flags", "made_capacity", "made_deflate", "made_limits", "made_timeouts"]
+__all__ = ["FLAGS", "add_limit_options", "made_capacity", "made_deflate", "made_limits", "made_timeouts"]
 
 MadeT = TypeVar("MadeT")
 
@@ -78,7 +78,7 @@ GROUPS: dict[type[Any], tuple[str, Any]] = {
 }
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
+def add_limit_options(parser: argparse.ArgumentParser) -> None:
     """Add all flags, in groups; a resource that sets an option itself keeps its own value."""
     for options, (title, defaults) in GROUPS.items():
         group = parser.add_argument_group(title)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from wsframe.cli.arguments import address, count, permissions, port_number
 from wsframe.cli.errors import Mistake
-from wsframe.cli.options import made_capacity
+from wsframe.cli.limit_options import made_capacity
 from wsframe.net.certificate import Certificate, check_readable
 from wsframe.server.check_options import check_host
 from wsframe.server.sockets.activation import is_activated, is_child_of_activated
@@ -19,14 +19,14 @@ from wsframe.server.sockets.addresses import InheritedAddress, PassedAddress, Se
 from wsframe.server.sockets.bind import bound, check_inherited, made_owner
 from wsframe.server.tls import read_certificates
 
-__all__ = ["add_listening_options", "bound_sockets", "check_listening", "host_of", "made_certificates"]
+__all__ = ["add_listen_options", "bound_sockets", "check_listen_options", "host_of", "made_certificates"]
 
 HOST = "127.0.0.1"
 PORT = 8000
 PASSWORD = "WSFRAME_TLS_PASSWORD"
 
 
-def add_listening_options(parser: argparse.ArgumentParser) -> None:
+def add_listen_options(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument
     option("--host", help=f"name or address to bind, '*' for every address of the machine (default {HOST})")
     option("--port", type=port_number, help=f"port to bind, 0 for a free one (default {PORT})")
@@ -63,7 +63,7 @@ def add_listening_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def check_listening(args: argparse.Namespace) -> None:
+def check_listen_options(args: argparse.Namespace) -> None:
     """Raise Mistake for options that contradict each other, or name files that cannot be read."""
     if args.unix is not None and (args.host is not None or args.port is not None):
         raise Mistake("give --unix, or --host and --port, not both")

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from wsframe import Cluster
+from wsframe.cli.cluster_options import add_cluster_options, made_cluster
 from wsframe.cli.errors import Mistake
-from wsframe.cli.sharing import add_sharing_options, made_cluster
 
 
 def parsed(*flags: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    add_sharing_options(parser)
+    add_cluster_options(parser)
     return parser.parse_args(flags)
 
 

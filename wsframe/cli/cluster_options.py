@@ -11,12 +11,12 @@ from wsframe.cli.arguments import number
 from wsframe.cli.errors import Mistake
 from wsframe.server.cluster import Cluster
 
-__all__ = ["add_sharing_options", "check_backplane", "made_cluster"]
+__all__ = ["add_cluster_options", "check_backplane", "made_cluster"]
 
 DEFAULT = Cluster()
 
 
-def add_sharing_options(parser: argparse.ArgumentParser) -> None:
+def add_cluster_options(parser: argparse.ArgumentParser) -> None:
     """Add the flags to a parser."""
     parser.add_argument(
         "--backplane", metavar="URL", default=os.environ.get("WSFRAME_BACKPLANE"),

@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from wsframe import Capacity, Deflate, Limits, Timeouts, cli
-from wsframe.cli.options import FLAGS, made_capacity, made_deflate, made_limits, made_timeouts
+from wsframe.cli.limit_options import FLAGS, made_capacity, made_deflate, made_limits, made_timeouts
 
 
 def parse(*flags: str) -> tuple[Capacity, Limits, Timeouts, Deflate | None]:
