@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import socket
 import subprocess
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple
 
 import trio
 
+from benchmarks.serving import cpu_seconds
 from tests.backplane.postgres_server import postgres_server
 from tests.backplane.redis_server import redis_server
 from tests.backplane.relays import relay_process
@@ -91,13 +91,8 @@ def server(name: str) -> Iterator[Place]:
 
 def cpu_of(pids: list[int]) -> float:
     """Return the CPU time of processes and of their children, which PostgreSQL has one of for each connection."""
-    ticks = 0
-    for pid in pids:
-        children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-        for one in (pid, *children):
-            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    children = (Path(f"/proc/{pid}/task/{pid}/children").read_text().split() for pid in pids)
+    return cpu_seconds([*pids, *(int(one) for found in children for one in found)])
 
 
 def cpu() -> float:

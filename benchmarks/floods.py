@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
 import select
 import sys
 import time
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from socket import IPPROTO_TCP, SO_RCVBUF, SOL_SOCKET, TCP_NODELAY, create_connection, socket
 from typing import NamedTuple
 
 import wsframe
+from benchmarks.serving import cpu_seconds
 from wsframe.testing.frames import BINARY, PING, PONG, TEXT, masked
 
 COMPRESSION = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
@@ -170,12 +169,6 @@ def probe(port: int, seconds: float) -> list[float]:
     return sorted(delays)
 
 
-def cpu_of(pid: int) -> float:
-    """Return the seconds of CPU that a process has taken."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def main(seconds: float, connections: int, words: list[str]) -> None:
     context = multiprocessing.get_context("spawn")
     ports: multiprocessing.SimpleQueue[int] = context.SimpleQueue()
@@ -191,9 +184,9 @@ def main(seconds: float, connections: int, words: list[str]) -> None:
         if name != "none":
             flood.start()
             time.sleep(1)
-        before = cpu_of(server.pid)
+        before = cpu_seconds([server.pid])
         delays = probe(port, seconds)
-        share = (cpu_of(server.pid) - before) / seconds
+        share = (cpu_seconds([server.pid]) - before) / seconds
         if name != "none":
             flood.kill()
             flood.join()

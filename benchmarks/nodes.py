@@ -9,7 +9,6 @@ engine, the nodes and the clients share its CPUs, so plan from the CPU time.
 from __future__ import annotations
 
 import argparse
-import os
 import select
 import socket
 import struct
@@ -23,6 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from benchmarks.serving import cpu_seconds
 from tests.backplane.postgres_server import postgres_server
 from tests.backplane.redis_server import redis_server
 
@@ -71,15 +71,6 @@ class Measured(NamedTuple):
     other: float
     """The same of another node, its deliveries included."""
     engine: float
-
-
-def cpu_of(pids: list[int]) -> float:
-    """Return the seconds of CPU that processes have used."""
-    ticks = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def opened(address: str) -> socket.socket:
@@ -229,10 +220,10 @@ def measure(name: str, count: int) -> Measured:
         stack.callback(load.close)
         load.until_linked()
         groups = [[nodes[0].pid], [node.pid for node in nodes[1:]], with_children(engine)]
-        before = [cpu_of(group) for group in groups]
+        before = [cpu_seconds(group) for group in groups]
         sent, took = load.many()
         first, others, server = (
-            (cpu_of(group) - earlier) * 1e6 / sent for group, earlier in zip(groups, before, strict=True)
+            (cpu_seconds(group) - earlier) * 1e6 / sent for group, earlier in zip(groups, before, strict=True)
         )
         delivered = sum(load.received) / took
         return Measured(p50, p99, sent / took, delivered, first, others / max(1, count - 1), server)

@@ -18,6 +18,8 @@ import time
 from itertools import cycle
 from pathlib import Path
 
+from benchmarks.serving import cpu_seconds
+
 PATHS = 64
 AT_ONCE = 16
 RESET = struct.pack("ii", 1, 0)
@@ -49,15 +51,6 @@ if __name__ == "__main__":
         log_level="warning", capacity=wsframe.Capacity(max_clients=None),
     )
 """
-
-
-def cpu_of(pids: list[int]) -> float:
-    """Return the seconds of CPU that processes have used."""
-    ticks = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def workers_of(supervisor: int) -> list[int]:
@@ -116,10 +109,10 @@ def main(workers: int = 2, rounds: int = 11, seconds: float = 1.0) -> None:
                     hammer(address, paths, seconds / 2)
                 for _ in range(rounds):
                     for name, paths in kinds.items():
-                        before = cpu_of(pids)
+                        before = cpu_seconds(pids)
                         count = hammer(address, paths, seconds)
                         time.sleep(0.05)  # the last goodbyes
-                        found[name].append((cpu_of(pids) - before) / count * 1e6)
+                        found[name].append((cpu_seconds(pids) - before) / count * 1e6)
             finally:
                 service.terminate()
     for name, values in found.items():

@@ -7,7 +7,6 @@ messages per second, and how long a message takes where the next one waits for i
 
 from __future__ import annotations
 
-import os
 import socket
 import statistics
 import subprocess
@@ -17,6 +16,7 @@ import time
 
 import trio
 
+from benchmarks.serving import cpu_seconds
 from wsframe.backplane.interface import Position
 from wsframe.backplane.relay.backplane import RelayBackplane
 
@@ -77,13 +77,6 @@ async def publish(path: str, messages: str) -> None:
         nursery.cancel_scope.cancel()
 
 
-def cpu_of(pid: int) -> float:
-    """Return the CPU seconds of a process."""
-    with open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def one_round(messages: int, receivers: int) -> tuple[float, float, float]:
     """Return microseconds of the relay's CPU for a delivery, messages per second, and microseconds a message takes."""
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
@@ -96,19 +89,21 @@ def one_round(messages: int, receivers: int) -> tuple[float, float, float]:
         )
         try:
             others = [
-                subprocess.Popen([sys.executable, __file__, "receive", path, str(number)], stdout=subprocess.PIPE)
+                subprocess.Popen(
+                    [sys.executable, "-m", "benchmarks.relay", "receive", path, str(number)], stdout=subprocess.PIPE
+                )
                 for number in range(receivers)
             ]
             for other in others:
                 assert other.stdout is not None
                 assert other.stdout.readline() == b"ready\n"
-            before, began = cpu_of(relay.pid), time.monotonic()
-            subprocess.run([sys.executable, __file__, "publish", path, str(messages)], check=True)
+            before, began = cpu_seconds([relay.pid]), time.monotonic()
+            subprocess.run([sys.executable, "-m", "benchmarks.relay", "publish", path, str(messages)], check=True)
             lines = [other.communicate()[0].split() for other in others]
             took = time.monotonic() - began
             delivered = sum(int(line[1]) for line in lines)
             microseconds = statistics.median(float(line[0]) for line in lines) * 1e6
-            return (cpu_of(relay.pid) - before) * 1e6 / delivered, messages / took, microseconds
+            return (cpu_seconds([relay.pid]) - before) * 1e6 / delivered, messages / took, microseconds
         finally:
             relay.kill()
             relay.wait()

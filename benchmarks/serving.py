@@ -7,14 +7,14 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.contestants import Contestant
 
-__all__ = ["CPUs", "Serving", "ServingFailed", "memory_kib", "serving"]
+__all__ = ["CPUs", "Serving", "ServingFailed", "cpu_seconds", "memory_kib", "serving"]
 
 HOST = "127.0.0.1"
 # Enough for a cold interpreter with many imports, on a busy machine.
@@ -146,3 +146,12 @@ def memory_kib(pid: int) -> int:
         if found is not None:
             return int(found[1])
     raise OSError(f"/proc does not report the memory of process {pid}")
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """Return the CPU time that processes have taken together, in seconds."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")

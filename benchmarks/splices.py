@@ -24,6 +24,8 @@ from pathlib import Path
 
 import trustme
 
+from benchmarks.serving import cpu_seconds
+
 SIZE = 64
 GREETING = b"hello"
 PROGRAM = """
@@ -81,25 +83,16 @@ class Client:
             left -= len(self.sock.recv(left)) or sys.exit("cut off")
 
 
-def cpu_of(pids: list[int]) -> float:
-    """Return the seconds of CPU that processes have used."""
-    ticks = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
 def measure(pids: list[int], clients: list[Client], messages: int) -> tuple[float, float, float]:
     """Return microseconds: of CPU for an echo, and of an echo at p50 and p99."""
     times: list[float] = []
-    before = cpu_of(pids)
+    before = cpu_seconds(pids)
     for _ in range(messages // len(clients)):
         for client in clients:
             begun = time.perf_counter()
             client.echo()
             times.append(time.perf_counter() - begun)
-    spent = cpu_of(pids) - before
+    spent = cpu_seconds(pids) - before
     times.sort()
     return spent / len(times) * 1e6, times[len(times) // 2] * 1e6, times[len(times) * 99 // 100] * 1e6
 

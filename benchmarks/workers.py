@@ -23,9 +23,10 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from benchmarks.generator import Generator, build
-from benchmarks.passing import cpu_of, workers_of
+from benchmarks.passing import workers_of
 from benchmarks.processor_share import limited
 from benchmarks.scenarios import Scenario
+from benchmarks.serving import cpu_seconds
 
 __all__ = ["main"]
 
@@ -96,9 +97,9 @@ def run(generator: Generator, scenario: Scenario, one: Running, seconds: float) 
     """Load a service; return messages per second, and messages for each second of its workers' CPU time."""
     with generator.load(scenario, one.port, seconds=seconds, warm_up=0.5, server=one.workers[0]) as load:
         load.wait_until_open()
-        before = cpu_of(one.workers)
+        before = cpu_seconds(one.workers)
         report: dict[str, Any] = load.run()
-        used = cpu_of(one.workers) - before
+        used = cpu_seconds(one.workers) - before
     return report["messages"] / report["seconds"], report["total"] / used
 
 
