@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import trio
@@ -13,7 +15,7 @@ import trio
 import wsframe
 from tests.hostile.place import Place, Recorder
 from tests.patience import PATIENCE
-from wsframe.server.monitoring.watchdog import Watchdog, describe_frames, keeper, step_of
+from wsframe.server.monitoring.watchdog import OWN_FILES, Watchdog, describe_frames, keeper, step_of
 
 
 def block_until(condition: Callable[[], object]) -> None:
@@ -103,3 +105,8 @@ async def test_its_end_does_not_wait_for_an_answer_of_the_loop() -> None:
         block_until(looked.is_set)
     watchdog._thread.join(PATIENCE)
     assert not watchdog._thread.is_alive()
+
+
+def test_the_files_of_all_rooms_count_as_our_own() -> None:
+    packages = [Path(str(one.__file__)).resolve().parent for one in (wsframe, trio)]
+    assert [f"{folder}{os.sep}" for folder in packages] == [*OWN_FILES]

@@ -13,6 +13,7 @@ from typing import Self
 
 import trio
 
+from wsframe import log
 from wsframe.connection.counters import DurationBuckets
 from wsframe.log import Log, log_for, shortened
 from wsframe.resources.resource import Resource
@@ -31,9 +32,7 @@ GRACE = 0.05
 MOST_FRAMES = 30
 LONGEST_LINE = 200
 
-OWN_FILES = tuple(
-    f"{os.path.dirname(os.path.realpath(file))}{os.sep}" for file in (os.path.dirname(__file__), trio.__file__ or "")
-)
+OWN_FILES = tuple(f"{os.path.dirname(os.path.realpath(file))}{os.sep}" for file in (log.__file__, trio.__file__ or ""))
 
 
 class Watchdog:
