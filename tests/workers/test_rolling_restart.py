@@ -131,16 +131,21 @@ async def test_an_old_worker_that_does_not_leave_is_killed(tmp_path: Path, autoj
         await end(service, new)
 
 
+async def followed_twice(service: Service) -> tuple[StandIn, StandIn, RollingRestart]:
+    """Have a new worker die while the old one leaves; return the old one, the next new one, and the restart."""
+    (old,), restart = await restarting(service, 1)
+    first = await service.workers.at(1)
+    first.say("ready")
+    assert await old.hears() == ControlMessage("leave", {})
+    first.process.end(-9)
+    return old, await service.workers.at(2), restart
+
+
 async def test_a_new_worker_that_dies_while_the_old_one_leaves_has_a_successor(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with supervised(tmp_path, 1) as service:
-        (old,), restart = await restarting(service, 1)
-        first = await service.workers.at(1)
-        first.say("ready")
-        assert await old.hears() == ControlMessage("leave", {})
-        first.process.end(-9)
-        second = await service.workers.at(2)
+        old, second, restart = await followed_twice(service)
         old.say("over", partitions=[7])
         second.say("ready")
         assert await second.hears() == ControlMessage("accept", {"started": False})
@@ -155,12 +160,7 @@ async def test_workers_6_a_successor_that_is_ready_only_after_the_end_of_the_old
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     async with supervised(tmp_path, 1) as service:
-        (old,), restart = await restarting(service, 1)
-        first = await service.workers.at(1)
-        first.say("ready")
-        assert await old.hears() == ControlMessage("leave", {})
-        first.process.end(-9)
-        second = await service.workers.at(2)
+        old, second, restart = await followed_twice(service)
         old.process.end()
         await restart.done.wait()
         second.say("ready")

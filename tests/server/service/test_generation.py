@@ -256,6 +256,21 @@ async def test_workers_7_broadcasts_of_other_workers_reach_clients_of_a_shared_r
         assert life_of(new).topics.of(after) == {topic}
 
 
+async def closed_by_the_old_worker_alone(old: wsframe.Resource, new: wsframe.Resource) -> None:
+    """Check that the client of the old worker is closed 1012, and that of the new one stays."""
+    async with (
+        two({"/": old}, {"/": new}) as (first, second),
+        connected(first.server) as peer,
+        connected(second.server) as other,
+    ):
+        await echoes(peer, "1")
+        await echoes(other, "1")
+        await first.leave(tell=second)
+        assert await peer.receive_close() == (1012, "service restart")
+        await peer.send(close(1012))
+        await echoes(other, "2")
+
+
 async def test_clients_of_a_shared_resource_whose_hand_over_fails_are_closed_and_others_stay(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -263,18 +278,7 @@ async def test_clients_of_a_shared_resource_whose_hand_over_fails_are_closed_and
         async def take_over(self, state: bytes) -> None:
             raise LookupError("another version")
 
-    old, new = Everywhere(), Refusing()
-    async with (
-        two({"/": old}, {"/": new}) as (first, second),
-        connected(first.server) as peer,
-        connected(second.server) as other,
-    ):
-        await echoes(peer, "1")
-        await echoes(other, "1")
-        await first.leave(tell=second)
-        assert await peer.receive_close() == (1012, "service restart")
-        await peer.send(close(1012))
-        await echoes(other, "2")
+    await closed_by_the_old_worker_alone(Everywhere(), Refusing())
     assert "take_over of Refusing failed" in caplog.text
 
 
@@ -282,18 +286,7 @@ async def test_shared_resources_live_in_both_and_their_clients_leave_one_by_one(
     class Shared(Stayer):
         scope = "shared"
 
-    old, new = Shared(), Shared()
-    async with (
-        two({"/": old}, {"/": new}) as (first, second),
-        connected(first.server) as peer,
-        connected(second.server) as other,
-    ):
-        await echoes(peer, "1")
-        await echoes(other, "1")
-        await first.leave(tell=second)
-        assert await peer.receive_close() == (1012, "service restart")
-        await peer.send(close(1012))
-        await echoes(other, "2")
+    await closed_by_the_old_worker_alone(Shared(), Shared())
 
 
 class Held(Stayer):
