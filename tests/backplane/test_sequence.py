@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from wsframe.backplane import sequence
 from wsframe.backplane.interface import Position
-from wsframe.backplane.sequence import MOST_HELD, MessageFate, Tail
+from wsframe.backplane.sequence import MOST_HELD, Tail, TailState
 
 
 class Side:
@@ -117,7 +117,7 @@ def test_a_gap_while_the_engine_is_asked_is_asked_for_next() -> None:
     side.fill(2, 3)
     assert side.got == ["ask", 1, "ask", 2, 3, "ask"]
     side.fill()
-    assert side.tail.state is MessageFate.OPEN
+    assert side.tail.state is TailState.OPEN
 
 
 def test_a_topic_that_is_wanted_again_elsewhere_is_compared() -> None:
@@ -240,16 +240,16 @@ def step_on(step: str, engine: Engine, tail: Tail[int]) -> None:
         tail.check(tail.position, engine.newest)
     elif step == "again":
         tail.wanted(engine.newest)
-    elif step == "answer" and tail.state is MessageFate.ASKING:
+    elif step == "answer" and tail.state is TailState.ASKING:
         engine.answer(tail)
-    elif step == "told" and tail.state is MessageFate.TELLING:
+    elif step == "told" and tail.state is TailState.TELLING:
         tail.told()
 
 
 def settle(engine: Engine, tail: Tail[int]) -> None:
     """Answer until the topic waits for nothing."""
-    while tail.state is not MessageFate.OPEN:
-        if tail.state is MessageFate.ASKING:
+    while tail.state is not TailState.OPEN:
+        if tail.state is TailState.ASKING:
             engine.answer(tail)
         else:
             tail.told()

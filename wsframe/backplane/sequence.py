@@ -20,7 +20,7 @@ from typing import Generic, TypeVar
 
 from wsframe.backplane.interface import Position
 
-__all__ = ["MOST_BYTES_HELD", "MOST_HELD", "MessageFate", "Tail"]
+__all__ = ["MOST_BYTES_HELD", "MOST_HELD", "Tail", "TailState"]
 
 MOST_HELD = 1_000
 """Messages that wait; those beyond them are another hole."""
@@ -30,15 +30,15 @@ MOST_BYTES_HELD = 8 << 20
 MessageT = TypeVar("MessageT")
 
 
-class MessageFate(Enum):
-    """The fate of a message; see the module."""
+class TailState(Enum):
+    """Whether a tail passes messages on; see the module."""
 
     OPEN = "open"
     ASKING = "asking"
     TELLING = "telling"
 
 
-OPEN = MessageFate.OPEN  # an attribute of an enumeration is slow to read
+OPEN = TailState.OPEN  # an attribute of an enumeration is slow to read
 
 
 class Tail(Generic[MessageT]):
@@ -58,7 +58,7 @@ class Tail(Generic[MessageT]):
         self._pass_on = pass_on
         self._ask = ask
         self._tell = tell
-        self.state: MessageFate = MessageFate.OPEN
+        self.state: TailState = TailState.OPEN
         self.position: Position | None = None
         """The position of the last kept message that was passed on; None while the topic has none."""
         self.begun: bool = False
@@ -94,12 +94,12 @@ class Tail(Generic[MessageT]):
 
     def unreadable(self, position: Position | None) -> None:
         """Learn of a message that nobody here can read: a hole that the engine cannot fill."""
-        if self.state is MessageFate.ASKING or self.state is MessageFate.TELLING:
+        if self.state is TailState.ASKING or self.state is TailState.TELLING:
             self._again = True
         else:
             self.position = position or self.position
             self.keeps = self.position is not None
-            self.state = MessageFate.TELLING
+            self.state = TailState.TELLING
             self._tell()
 
     def _is_next(self, position: Position) -> bool:
@@ -120,15 +120,15 @@ class Tail(Generic[MessageT]):
 
     def gap(self) -> None:
         """Learn that messages are missing, or can be."""
-        if self.state is MessageFate.ASKING or self.state is MessageFate.TELLING:
+        if self.state is TailState.ASKING or self.state is TailState.TELLING:
             self._again = True
             if not self.keeps:
                 self._forget()  # older than the gap: missing as well
         elif self.position is not None:
-            self.state = MessageFate.ASKING
+            self.state = TailState.ASKING
             self._ask()
         elif not self.keeps:
-            self.state = MessageFate.TELLING
+            self.state = TailState.TELLING
             self._tell()
 
     def _forget(self) -> None:
@@ -137,7 +137,7 @@ class Tail(Generic[MessageT]):
 
     def check(self, asked: Position | None, newest: Position) -> None:
         """Compare the engine's newest position with ours of before it was asked."""
-        if self.state is not MessageFate.OPEN or not self.begun:
+        if self.state is not TailState.OPEN or not self.begun:
             return
         self.keeps = True
         if self.position is None:
@@ -158,7 +158,7 @@ class Tail(Generic[MessageT]):
         """Go on from a position: some messages before it are lost."""
         self.position = newest
         self._drop_other_epochs()
-        self.state = MessageFate.TELLING
+        self.state = TailState.TELLING
         self._tell()
 
     def _drop_other_epochs(self) -> bool:
@@ -176,7 +176,7 @@ class Tail(Generic[MessageT]):
     def _go_on(self) -> None:
         waiting, again = self._waiting, self._again
         self._waiting, self._bytes, self._again = [], 0, False
-        self.state = MessageFate.OPEN
+        self.state = TailState.OPEN
         for message, position, size in waiting:
             self.message(message, position, size)
         if again:

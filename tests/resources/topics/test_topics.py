@@ -13,7 +13,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from wsframe.backplane import MemoryBackplane, MemoryHub
-from wsframe.backplane.sequence import MOST_HELD, MessageFate
+from wsframe.backplane.sequence import MOST_HELD, TailState
 from wsframe.protocol.frames import TEXT
 from wsframe.resources.topics.interest import LINGER
 from wsframe.resources.topics.publication import OWN, wrap_publication
@@ -302,7 +302,7 @@ async def test_messages_that_wait_for_a_hook_are_bounded() -> None:
         got = [await a.receive() for _ in range(MOST_HELD + 2)]
         assert got[0] == got[-1] == "missed t"
         assert got[1:-1] == [str(number) for number in range(MOST_HELD)]
-        assert topics._topics["t"].tail.state is MessageFate.OPEN
+        assert topics._topics["t"].tail.state is TailState.OPEN
 
 
 async def test_a_hook_that_raises_or_ends_holds_nothing_up(caplog: pytest.LogCaptureFixture) -> None:

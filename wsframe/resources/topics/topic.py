@@ -9,7 +9,7 @@ import trio
 
 from wsframe.backplane.interface import Position
 from wsframe.backplane.presence import Member
-from wsframe.backplane.sequence import MessageFate, Tail
+from wsframe.backplane.sequence import Tail, TailState
 from wsframe.log import Log, log_for
 from wsframe.protocol.frames import TEXT
 from wsframe.resources.broadcast import broadcast_binary, broadcast_text
@@ -118,7 +118,7 @@ class Topic:
     @property
     def delivered(self) -> Position | None:
         """The position up to which the subscribers have all kept messages, or know that they have not; else None."""
-        return None if self.tail.state is MessageFate.TELLING else self.tail.position
+        return None if self.tail.state is TailState.TELLING else self.tail.position
 
     def lives(self) -> list[Any]:
         """Return the lives of the resources with subscribers."""
@@ -153,12 +153,12 @@ class Topic:
     @property
     def is_settled(self) -> bool:
         """Whether its position is known, and nothing is being asked."""
-        return self.tail.position is not None and self.tail.state in (MessageFate.OPEN, MessageFate.TELLING)
+        return self.tail.position is not None and self.tail.state in (TailState.OPEN, TailState.TELLING)
 
     @property
     def can_be_checked(self) -> bool:
         """Whether its position can be compared with that of the engine."""
-        return self.tail.begun and self.tail.state is MessageFate.OPEN
+        return self.tail.begun and self.tail.state is TailState.OPEN
 
     def note(self) -> None:
         """Wake the tasks that wait for it to be settled, if it is."""
