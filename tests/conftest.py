@@ -99,7 +99,7 @@ SLOW = {
     "server/ownership/test_giving_newcomers.py",
     "server/logs/test_json_stderr.py",
     "server/newcomers/test_disconnects.py",
-    "server/test_parked_newcomers.py",
+    "server/passing/test_parked_newcomers.py",
     "server/passing/test_passing.py",
     "server/peers/test_peer_port.py",
     "server/newcomers/test_plain_http.py",

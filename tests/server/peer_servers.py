@@ -12,7 +12,7 @@ import trio
 
 import wsframe
 from tests.patience import PATIENCE
-from tests.server.peer_rooms import head
+from tests.server.worker_rooms import head
 from wsframe import Client, Registry, Request, Resource, Response
 from wsframe.backplane import MemoryBackplane, MemoryHub
 from wsframe.net.client_facts import ClientFacts

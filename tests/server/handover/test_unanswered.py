@@ -16,8 +16,8 @@ import wsframe
 from tests.handing import Goer
 from tests.patience import PATIENCE
 from tests.server.handover.test_predecessor import echoes
+from tests.server.passing.test_parked_newcomers import parked
 from tests.server.service.test_generation import Side, two
-from tests.server.test_parked_newcomers import parked
 from tests.wire import Peer, connected, head, stream_to, text, until
 from wsframe import Timeouts
 from wsframe.server.handover.unanswered import Arrivals, Unanswered

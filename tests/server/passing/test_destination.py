@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.server.peer_rooms import head
+from tests.server.worker_rooms import head
 from wsframe import Registry, Resource, healthz, static_file
 from wsframe.connection.memory_budget import Budget
 from wsframe.http.responses import HttpHandler

@@ -13,8 +13,8 @@ import trio
 import trustme
 
 from tests.certificates import make_contexts
-from tests.server.peer_rooms import head, register, room_of
 from tests.server.peer_servers import end_of, read, stream_to
+from tests.server.worker_rooms import head, register, room_of
 from tests.workers.services import Service, opened
 from wsframe import (
     Capacity,

@@ -12,7 +12,7 @@ import pytest
 import trio
 
 import wsframe
-from tests.server.peer_rooms import Feed, Lobby, Peer, come, head, register, room_of
+from tests.server.worker_rooms import Feed, Lobby, Peer, come, head, register, room_of
 from tests.wire import until
 from tests.workers.services import opened
 from wsframe import Registry, Request, Resource, any_origin

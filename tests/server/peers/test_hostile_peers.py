@@ -11,8 +11,8 @@ import pytest
 import trio
 
 from tests.patience import PATIENCE
-from tests.server.peer_rooms import head
 from tests.server.peer_servers import Nodes, dial, header, nodes, read
+from tests.server.worker_rooms import head
 from wsframe.net.client_facts import MOST_FACTS
 from wsframe.net.proxy_protocol import SIGNATURE
 from wsframe.server.peers import dialing, peer_port

@@ -13,7 +13,7 @@ import trio
 
 import wsframe
 from tests.patience import PATIENCE
-from tests.server.peer_rooms import Peer, Slow, come, head, register, room_of
+from tests.server.worker_rooms import Peer, Slow, come, head, register, room_of
 from tests.wire import until
 from tests.workers.services import Service, opened
 from wsframe import Capacity, Timeouts

@@ -1,4 +1,4 @@
-"""Newcomers to a service of workers: the paths that it serves, and connections of bytes."""
+"""Resources of a service of workers, each with its worker, and connections of bytes to them."""
 
 from __future__ import annotations
 
