@@ -100,7 +100,7 @@ SLOW = {
     "server/logs/test_json_stderr.py",
     "server/newcomers/test_disconnects.py",
     "server/passing/test_parked_newcomers.py",
-    "server/passing/test_passing.py",
+    "server/passing/test_passage.py",
     "server/peers/test_peer_port.py",
     "server/newcomers/test_plain_http.py",
     "server/test_posting.py",

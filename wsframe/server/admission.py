@@ -78,7 +78,7 @@ from wsframe.server.newcomers.seat import Seat
 from wsframe.server.options import ServeOptions
 from wsframe.server.passing.carried import Carried
 from wsframe.server.passing.destination import Signpost
-from wsframe.server.passing.passing import Passage
+from wsframe.server.passing.passage import Passage
 from wsframe.server.peers.splice import Splices
 from wsframe.user_code.errors import contain
 from wsframe.workers.worker import Worker

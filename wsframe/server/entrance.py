@@ -18,7 +18,7 @@ from wsframe.net.transport import FAREWELL
 from wsframe.server.admission import Admission
 from wsframe.server.handover.unanswered import Arrivals
 from wsframe.server.newcomers.newcomer import Newcomer
-from wsframe.server.passing.passing import Counts, Taker
+from wsframe.server.passing.taking import Counts, Taker
 from wsframe.server.sockets.listen import Acceptor, Address, Bound
 from wsframe.user_code.protected_nursery import ProtectedNursery
 from wsframe.workers.balance import Balance

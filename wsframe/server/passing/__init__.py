@@ -3,7 +3,7 @@
 Read in this order:
 
 * ``destination`` says which worker that is.
-* ``passing``: their sockets go there, unread.
+* ``passage``: their sockets go there, unread; ``taking``: the worker there takes them.
 * ``forwarding``: newcomers with TLS, which this worker decrypts; ``carried``: their connections from then on.
 
 How they meet: each worker accepts from the same listening sockets, so that a newcomer arrives in any of them. The

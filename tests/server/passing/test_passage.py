@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
-import time
 from contextlib import ExitStack
 
 import pytest
 import trio
 
 import wsframe
-from tests.server.worker_rooms import Feed, Lobby, Peer, come, head, register, room_of
+from tests.server.worker_rooms import Feed, Lobby, come, head, register, room_of
 from tests.wire import until
 from tests.workers.services import opened
 from wsframe import Registry, Request, Resource, any_origin
 from wsframe.net.proxy_protocol import encode_proxy_v2
 from wsframe.server.local_server import LocalServer
-from wsframe.workers.door import Passed, give
 from wsframe.workers.partitions import partition_of
 
 PREFIX = "wsframe_newcomers_"
@@ -52,7 +49,7 @@ async def test_newcomers_of_other_workers_count_in_the_metrics(
     async with opened(2, register) as service:
         with stack:
             assert await come(service, 1, head("/lobby"), stack).worker() == 0
-            monkeypatch.setattr("wsframe.server.passing.passing.give", lambda *_: False)
+            monkeypatch.setattr("wsframe.server.passing.passage.give", lambda *_: False)
             come(service, 1, head("/lobby"), stack)
             await until(lambda: numbers(service.engines[1])["parked"])
             assert numbers(service.engines[1]) == {"passed_total": 1, "taken_total": 0, "lost_total": 0, "parked": 1}
@@ -161,36 +158,6 @@ async def test_a_newcomer_through_a_proxy_is_passed_with_its_header(stack: ExitS
             peer = come(service, 1, b"not a header", stack)
             assert await peer.read(b"never") == b"END"
     assert seen == ["0 192.0.2.7", "0 192.0.2.7", "0 192.0.2.8"]
-
-
-async def test_10_a_newcomer_is_passed_once_and_refused_where_it_does_not_belong(
-    stack: ExitStack, caplog: pytest.LogCaptureFixture
-) -> None:
-    """As if two workers had different programs."""
-    async with opened(2, register) as service:
-        with stack:
-            listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            peer = Peer(listening.getsockname())
-            stack.callback(peer.sock.close)
-            accepted, _ = listening.accept()
-            peer.send(head("/lobby"))
-            with accepted:
-                assert give(service.doors[1][0], accepted, Passed(time.monotonic(), 0, 1))
-            assert await peer.status() == "503"
-            passage = service.engines[1].admission.passage
-            assert passage is not None
-            assert passage.counts.passed == 0
-    errors = [one for one in caplog.records if one.levelname == "ERROR"]
-    assert len(errors) == 1
-    assert "/lobby lives in worker 0, and this is worker 1" in errors[0].message
-
-
-async def test_a_lost_descriptor_is_counted_and_told(stack: ExitStack, caplog: pytest.LogCaptureFixture) -> None:
-    async with opened(2, register) as service:
-        service.doors[1][0].send(b"not a newcomer")
-        with stack:
-            assert await come(service, 0, head(room_of(1, 2)), stack).worker() == 1
-    assert "a newcomer of another worker is lost" in caplog.text
 
 
 async def test_a_deliver_to_an_object_in_another_worker_is_a_500_with_one_error(
