@@ -1,9 +1,10 @@
 """Count the calls and files on the way of one client: ``python -m benchmarks.hops [newcomer|message|close] [--list]``.
 
 A call is that of a Python function of wsframe, or a coroutine of it that goes on. A newcomer lasts from ``connect`` to
-its 101, a message to its answer, and a close from the client's close frame to the end of TCP; all that the server then
-does before it waits belongs to it. Of several clients in turn the one with the fewest calls counts, because a timer can
-go off during the others. With ``WSFRAME_SPEEDUPS=0`` it counts the functions that are C otherwise.
+its 101, with its request here when it is accepted, a message to its answer, and a close from the client's close frame
+to the end of TCP; all that the server then does before it waits belongs to it. Of several clients in turn the one with
+the fewest calls counts, because a timer can go off during the others. With ``WSFRAME_SPEEDUPS=0`` it counts the
+functions that are C otherwise.
 """
 
 from __future__ import annotations
@@ -11,29 +12,30 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import socket
 import sys
-from collections.abc import Callable
-from functools import partial
+from math import inf
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
+from unittest.mock import patch
 
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 import wsframe
-from benchmarks.instructions import ANSWER, CLOSE, MESSAGE, opened, take
+from benchmarks.instructions import ANSWER, CLOSE, HEAD, MESSAGE, connected, take
+from wsframe.hooks import stopwatch
 from wsframe.server.logs.stderr_log import StderrLog
 
 __all__ = ["WAYS", "Call", "Way", "files", "hops"]
 
 Way = Literal["newcomer", "message", "close"]
 WAYS: tuple[Way, ...] = ("newcomer", "message", "close")
-ResultT = TypeVar("ResultT")
 
 PACKAGE = f"{Path(wsframe.__file__).parent}{os.sep}"
 CLIENTS = 5
+CLOSED = b"\x88\x02\x03\xe8"
+PATIENCE = 60.0
 QUIET = 0.02
 """Seconds in which no task of the server does anything, after which it waits."""
 
@@ -70,31 +72,18 @@ class Recorder:
                 caller = caller.f_back
             self.calls.append(Call(code.co_filename.removeprefix(PACKAGE), code.co_qualname, depth))
 
-    async def during(self, step: Callable[[], ResultT]) -> tuple[ResultT, list[Call]]:
-        """Take a step of the client in another thread; return its result, and the calls until the server waits."""
-        await wait_all_tasks_blocked(QUIET)
+    async def until_waiting(self) -> list[Call]:
+        """Return the calls until all tasks of the server wait."""
         self.calls = []
         sys.setprofile(self)
         try:
-            result = await trio.to_thread.run_sync(step)
             await wait_all_tasks_blocked(QUIET)
         finally:
             sys.setprofile(None)
-        return result, self.calls
+        return self.calls
 
 
-def echo(sock: socket.socket) -> None:
-    sock.sendall(MESSAGE)
-    take(sock, ANSWER)
-
-
-def close(sock: socket.socket) -> None:
-    with sock:
-        sock.sendall(CLOSE)
-        while sock.recv(4096):
-            pass
-
-
+@patch.object(stopwatch, "QUICK", inf)  # by the clock, each batch of hooks that is recorded would be a slow one
 async def hops() -> dict[Way, list[Call]]:
     """Return the calls of each way."""
     registry, recorder = wsframe.Registry(), Recorder()
@@ -103,10 +92,21 @@ async def hops() -> dict[Way, list[Call]]:
     async with wsframe.open_server(registry, host="127.0.0.1", port=0) as server:
         port = int(server.addresses[0].rpartition(":")[2].rstrip("/"))
         for _ in range(CLIENTS):
-            sock, calls = await recorder.during(partial(opened, port, "/echo"))
-            found["newcomer"].append(calls)
-            found["message"].append((await recorder.during(partial(echo, sock)))[1])
-            found["close"].append((await recorder.during(partial(close, sock)))[1])
+            # The client has the server's thread to itself: its bytes are here before the server looks.
+            await wait_all_tasks_blocked(QUIET)
+            with connected(port) as sock:
+                sock.settimeout(PATIENCE)
+                sock.sendall(HEAD.format("/echo").encode())
+                found["newcomer"].append(await recorder.until_waiting())
+                assert sock.recv(4096).startswith(b"HTTP/1.1 101 ")
+                sock.sendall(MESSAGE)
+                found["message"].append(await recorder.until_waiting())
+                take(sock, ANSWER)
+                sock.sendall(CLOSE)
+                calls = await recorder.until_waiting()
+                assert sock.recv(4096) == CLOSED
+                assert sock.recv(4096) == b""
+            found["close"].append(calls + await recorder.until_waiting())
     return {way: min(calls, key=len) for way, calls in found.items()}
 
 

@@ -25,8 +25,6 @@ from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.encoder import Encoder
 from wsframe.protocol.events import PongReceived
 from wsframe.protocol.pool import ConnectionPool
-from wsframe.protocol.size_limits import Check
-from wsframe.resources.check_message import check_of
 from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource
 
@@ -121,9 +119,6 @@ class Place:
 
     def make_client(self, link: ClientLink, arrival: Arrival, encoder: Encoder | None) -> Client:
         return Client(link, link.outbox, arrival.request, self.resource, None, None, encoder)
-
-    def check_for(self, client: Client) -> Check | None:
-        return check_of(client)
 
     def leave(self) -> None:
         """Nobody waits for it to be over."""

@@ -31,48 +31,12 @@ class Forgetting:
         self.forgotten.append(fd)
 
 
-async def test_an_earlier_deadline_is_slept_until_and_wakes_nobody_before(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    loop: Loop[object] = Loop(ConnectionPool(), 1000)
-    connection = Connection(trio.current_time())
-    wakes: list[float] = []
-
-    async def sleep() -> None:
-        with trio.CancelScope() as loop.alarm:
-            await trio.sleep_forever()
-        wakes.append(trio.current_time())
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(sleep)
-        await trio.testing.wait_all_tasks_blocked()
-        loop.watch_deadlines(7, connection)
-        assert loop.alarm.deadline == loop.pool.next_deadline() < inf, "it slept without an end"
-        connection.deadlines.close_by = trio.current_time() + 3
-        loop.schedule(7)
-        connection.deadlines.close_by = trio.current_time() + 5
-        loop.schedule(7)
-        await trio.sleep(2)
-        assert not wakes, "for nothing"
-    assert wakes == [3]
-
-
-async def test_a_timer_that_does_not_sleep_needs_no_alarm() -> None:
-    """Before it runs, and while it acts on deadlines: it looks at the pool before it sleeps."""
-    loop: Loop[object] = Loop(ConnectionPool(), 1000)
-    with trio.CancelScope(deadline=trio.current_time()) as loop.alarm:
-        await trio.sleep_forever()
-    before = loop.alarm.deadline
-    loop.watch_deadlines(7, Connection(trio.current_time()))
-    assert loop.alarm.deadline == before
-
-
 async def test_a_link_that_is_forgotten_leaves_nothing_behind() -> None:
     loop: Loop[object] = Loop(ConnectionPool(), 1000)
     poller = Forgetting()
     loop.poller = cast(Poller, poller)
     loop.links[7] = object()
-    loop.watch_deadlines(7, Connection(trio.current_time()))
+    loop.pool.add(7, Connection(trio.current_time()))
     loop.forget(7)
     assert (loop.links, len(loop.pool), poller.forgotten) == ({}, 0, [7])
     assert loop.pool.next_deadline() == inf

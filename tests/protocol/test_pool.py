@@ -151,6 +151,39 @@ def test_a_connection_taken_in_again_is_scheduled_again(pool: ConnectionPool[str
     assert keys(pool.sweep(20)) == {"b"}
 
 
+class Alarm:
+    deadline = inf
+
+
+def test_an_earlier_deadline_becomes_that_of_the_alarm(pool: ConnectionPool[str]) -> None:
+    alarm = pool.alarm = Alarm()
+    connection = add(pool, "a")
+    assert alarm.deadline == pool.next_deadline() == 20, "it slept without an end"
+    connection.deadlines.close_by = 3.0
+    pool.schedule("a")
+    connection.deadlines.close_by = 5.0
+    pool.schedule("a")
+    assert alarm.deadline == 3
+    add(pool, "b")
+    assert alarm.deadline == 3
+
+
+def test_the_alarm_stays_when_its_connection_goes(pool: ConnectionPool[str]) -> None:
+    """A wake-up for nothing is less work than a new alarm with each end."""
+    alarm = pool.alarm = Alarm()
+    add(pool, "a")
+    pool.remove("a")
+    assert (alarm.deadline, pool.next_deadline()) == (20, inf)
+
+
+def test_a_timer_that_does_not_sleep_needs_no_alarm(pool: ConnectionPool[str]) -> None:
+    """While it acts on deadlines: it looks at the pool before it sleeps."""
+    alarm = pool.alarm = Alarm()
+    alarm.deadline = 1.0  # it has passed
+    add(pool, "a")
+    assert alarm.deadline == 1
+
+
 def test_thousands_come_due_each_once() -> None:
     pool: ConnectionPool[int] = ConnectionPool()
     for key in range(5000):

@@ -9,7 +9,7 @@ An open connection counts in its link. When the link has gone, its numbers are a
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wsframe.protocol.close import CloseCode
 from wsframe.protocol.decoder import Decoder
@@ -61,7 +61,7 @@ class Counted(Protocol):
     bytes_received: int
 
     @property
-    def inbox(self) -> Inbox[object]: ...
+    def inbox(self) -> Inbox[Any]: ...
     @property
     def outbox(self) -> Outbox: ...
 

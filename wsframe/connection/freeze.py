@@ -290,7 +290,7 @@ def thaw(
         inbox.put(frozen.messages, sum(map(weigh_entry, frozen.messages)))
     set_counts(link, frozen, now)
     outbox.put_back(frozen.unsent, frozen.begun, blocked=frozen.blocked)
-    link.loop.schedule(link.fd)
+    link.schedule()
     if frozen.paused and (inbox.waiting or connection.deadlines.resume_at is not None):
         link.pause()
     elif frozen.undecoded:
@@ -306,7 +306,7 @@ def set_counts(link: Link, frozen: FrozenConnection, now: float) -> None:
     link.outbox.messages_sent = frozen.messages_sent
     link.outbox.bytes_sent = frozen.bytes_sent
     link.outbox.dropped = frozen.messages_dropped
-    link.leaving.keep_counts(-1)
+    link.counters.settle(link, -1)  # it has counted them already: not a second time when it goes
 
 
 def refuse(data: bytes | memoryview) -> int:

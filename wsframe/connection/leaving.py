@@ -195,27 +195,21 @@ class Leaving:
         link, loop = self._link, self._link.loop
         loop.forget(link.fd)
         link.transport.close(reset=reset, eof=link.readiness.eof)
-        self.keep_counts()
+        link.counters.settle(link)
         if link.inbox.byte_count:
             loop.departed.add(link)
         self._give_up()
         if link.closing.ended is not None:
             log_end(link, link.closing.ended)
 
-    def keep_counts(self, sign: int = 1) -> None:
-        """Have the server keep the counts of the link, when it goes; -1: not count them again, when it has come."""
-        link, loop = self._link, self._link.loop
-        link.counters.settle(link, sign)
-        loop.bytes_sent_before += sign * link.outbox.bytes_sent
-        loop.bytes_received_before += sign * link.bytes_received
-
     def hand_over(self) -> Endpoint:
         """Leave an open connection to others, whose link counts its bytes from now on; return its socket."""
-        self._link.closing.on(ClosingEvent.HAND_OVER)
-        self.keep_counts()
-        self._link.loop.forget(self._link.fd)
+        link = self._link
+        link.closing.on(ClosingEvent.HAND_OVER)
+        link.counters.settle(link)
+        link.loop.forget(link.fd)
         self._give_up()
-        return self._link.transport.release()
+        return link.transport.release()
 
     def _give_up(self) -> None:
         """Send no more, and end the calls that wait for the peer."""

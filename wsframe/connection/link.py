@@ -121,7 +121,6 @@ class Link:
         self.inbox: Inbox[LinkedClient] = Inbox(self.client, mailbox, host.limits, self, loop.budget)
         self.leaving: Leaving = Leaving(self, arrival.reservation)
         self.closing: Closing = Closing(self, self.leaving)
-        self.ask(host.check_for(self.client))
         rates = (host.limits.max_message_rate, host.limits.max_byte_rate)
         self.buckets: Buckets | None = None if rates == (None, None) else Buckets(rates, now)  # None: no limit
 
@@ -153,13 +152,12 @@ class Link:
 
     def schedule(self) -> None:
         """Look at the deadlines again: one may be earlier now."""
-        self.loop.schedule(self.fd)
+        self.loop.pool.schedule(self.fd)
 
-    def ask(self, check: Check | None) -> None:
-        """Ask a check about frames from now on, if there is one; a later check takes its place."""
-        if check is not None:
-            self.connection.ask(check)
-            self.raw_fd, self.by_c = -1, False  # else whole messages would be received without Python
+    def ask(self, check: Check) -> None:
+        """Ask a check about frames from now on; a later check takes its place."""
+        self.connection.ask(check)
+        self.raw_fd, self.by_c = -1, False  # else whole messages would be received without Python
 
     def turn(self, flags: int) -> None:
         """Read and write as the socket is ready."""

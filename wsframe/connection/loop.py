@@ -1,13 +1,12 @@
 """The state that a reactor's tasks and its links share: sockets, deadlines, bytes held, the time of the turn.
 
-A link asks its loop for the time, schedules its deadlines here, and leaves its socket here when it
+A link asks its loop for the time, schedules its deadlines in the loop's pool, and leaves its socket here when it
 ends. The loop runs nothing: the tasks of :class:`~wsframe.connection.reactor.Reactor` do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import trio
@@ -20,7 +19,7 @@ from wsframe.protocol.frames import LONGEST_HEADER
 
 if TYPE_CHECKING:
     from wsframe.net.poller import Poller
-    from wsframe.protocol.pool import ConnectionPool, Timed
+    from wsframe.protocol.pool import ConnectionPool
 
 __all__ = ["RECEIVE_BUFFER", "Loop"]
 
@@ -42,11 +41,8 @@ class Loop(Generic[LinkT]):
     __slots__ = (
         "_emptied",
         "again",
-        "alarm",
         "budget",
         "buffer",
-        "bytes_received_before",
-        "bytes_sent_before",
         "clock",
         "counters",
         "departed",
@@ -69,32 +65,13 @@ class Loop(Generic[LinkT]):
         self.again: list[LinkT] = []
         """Links with bytes left to decode and room to do so."""
         self.counters: ServerCounters = ServerCounters()
-        self.bytes_sent_before: int = 0
-        """Bytes sent to clients that are gone."""
-        self.bytes_received_before: int = 0
-        """Bytes received from clients that are gone."""
         self.buffer: bytearray = bytearray(RECEIVE_BUFFER)
         self.view: memoryview[int] = memoryview(self.buffer)
         self.clock: Callable[[], float] = trio.lowlevel.current_clock().current_time
         self.now: float = trio.current_time()
         """The time at the beginning of the current batch."""
         self.poller: Poller
-        self.alarm: trio.CancelScope = trio.CancelScope(deadline=-inf)
-        """The scope in which the timer sleeps. An earlier deadline becomes that of the scope, and the timer sleeps on.
-        It stays when its link goes: the ends of the next seconds then have nothing to change."""
         self._emptied: Doorbell | None = None
-
-    def watch_deadlines(self, fd: int, connection: Timed) -> None:
-        """Look at a new connection's deadlines from now on."""
-        when = self.pool.add(fd, connection)
-        if when < self.alarm.deadline:
-            self.alarm.deadline = when
-
-    def schedule(self, fd: int) -> None:
-        """Look at a link's deadlines again; the timer wakes earlier if one is earlier."""
-        when = self.pool.schedule(fd)
-        if when < self.alarm.deadline:
-            self.alarm.deadline = when
 
     def forget(self, fd: int) -> None:
         """Drop the link whose socket is about to be closed."""

@@ -210,9 +210,10 @@ class Reactor:
 
         async def watch() -> None:
             while True:
-                with trio.CancelScope(deadline=loop.pool.next_deadline()) as loop.alarm:
+                with trio.CancelScope(deadline=loop.pool.next_deadline()) as alarm:
+                    loop.pool.alarm = alarm
                     await trio.sleep_forever()
-                if loop.clock() > loop.alarm.deadline + HELD_UP:
+                if loop.clock() > alarm.deadline + HELD_UP:
                     await trio.sleep(CATCH_UP)
                 self.sweep()
 
@@ -275,7 +276,7 @@ class Reactor:
         try:
             link = Link(arrival, loop)
             loop.links[link.fd] = link
-            loop.watch_deadlines(link.fd, link.connection)
+            loop.pool.add(link.fd, link.connection)
         except BaseException:  # a link that stayed would be waited for when the server ends
             loop.links.pop(fd, None)
             loop.pool.remove(fd)
@@ -290,16 +291,6 @@ class Reactor:
                 contain(error)
                 link.crashed(error)
         return link
-
-    @property
-    def bytes_sent(self) -> int:
-        """Bytes sent to all clients so far; this walks through them."""
-        return self.loop.bytes_sent_before + sum(link.outbox.bytes_sent for link in self.links.values())
-
-    @property
-    def bytes_received(self) -> int:
-        """Bytes received from all clients so far; this walks through them."""
-        return self.loop.bytes_received_before + sum(link.bytes_received for link in self.links.values())
 
     async def until_empty(self) -> None:
         """Wait until every link is gone."""

@@ -60,6 +60,7 @@ from wsframe.limits import Timeouts
 from wsframe.log import Log, log_for
 from wsframe.protocol.closing import ClosingEvent
 from wsframe.protocol.events import Ended, PongReceived
+from wsframe.resources.check_message import check_frames
 from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource
 from wsframe.resources.topics.topics import Topics
@@ -283,7 +284,7 @@ class HookCaller:
         del self.clients[client]
         self._topics.leave(client)
         client._resource = move.host.resource
-        client._link.ask(move.host.check_for(client))
+        check_frames(client)
         try:
             await self._run_hook("disconnected", client)
             hand_over(inbox, move)

@@ -38,9 +38,8 @@ from wsframe.limits import INHERIT, Limits, Overflow, Timeouts, filled
 from wsframe.log import Log, log_for
 from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.encoder import Encoder
-from wsframe.protocol.size_limits import Check
 from wsframe.resources.check_hooks import check_made_by_running
-from wsframe.resources.check_message import check_of
+from wsframe.resources.check_message import check_frames
 from wsframe.resources.client import Client
 from wsframe.resources.ownership import Ownership
 from wsframe.resources.resource import Resource
@@ -310,12 +309,10 @@ class Listener:
         return self.resource.overflow
 
     def make_client(self, link: ClientLink, arrival: Arrival, encoder: Encoder | None) -> AnyClient:
-        """Make the client of a new link."""
-        return Client(link, link.outbox, arrival.request, self.resource, arrival.subprotocol, arrival.data, encoder)
-
-    def check_for(self, client: AnyClient) -> Check | None:
-        """Return the check that asks the resource about a client's frames; None if it wants none."""
-        return check_of(client)
+        """Make the client of a new link, which asks the resource about the client's frames from now on."""
+        client = Client(link, link.outbox, arrival.request, self.resource, arrival.subprotocol, arrival.data, encoder)
+        check_frames(client)
+        return client
 
     def mailbox_for_client(self) -> Mailbox[AnyClient]:
         """Return the mailbox for the messages of a new client."""

@@ -13,7 +13,6 @@ from wsframe.hooks.listener import Listener
 from wsframe.limits import Limits, Timeouts
 from wsframe.protocol.deflate import Deflate
 from wsframe.protocol.encoder import Encoder
-from wsframe.protocol.size_limits import Check
 from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource
 
@@ -64,10 +63,6 @@ class Restored:
     def make_client(self, link: ClientLink, arrival: Arrival, encoder: Encoder | None) -> AnyClient:
         """Make the client of a new link."""
         return self._listener.make_client(link, arrival, encoder)
-
-    def check_for(self, client: AnyClient) -> Check | None:
-        """Return the check that asks the resource about a client's frames."""
-        return self._listener.check_for(client)
 
     def mailbox_for_client(self) -> Mailbox[AnyClient]:
         """Return the mailbox for the messages of the client."""

@@ -17,6 +17,12 @@ KeyT = TypeVar("KeyT", bound=Hashable)
 STEPS = 4
 
 
+class Alarm(Protocol):
+    """The sleep of the task that sweeps, which ends at its deadline."""
+
+    deadline: float
+
+
 class Timed(Protocol):
     """A connection, as far as the pool needs it."""
 
@@ -34,6 +40,9 @@ class ConnectionPool(Generic[KeyT]):
     def __init__(self) -> None:
         self._connections: dict[KeyT, Timed] = {}
         self._by_step: dict[int, set[KeyT]] = {}
+        self.alarm: Alarm | None = None
+        """An earlier deadline becomes that of the alarm, and the timer sleeps on. It stays when its connection goes:
+        the ends of the next seconds then have nothing to change."""
 
     def __len__(self) -> int:
         return len(self._connections)
@@ -41,16 +50,12 @@ class ConnectionPool(Generic[KeyT]):
     def __repr__(self) -> str:
         return f"<ConnectionPool [connections: {len(self)}]>"
 
-    def add(self, key: KeyT, connection: Timed) -> float:
-        """Take a connection in, under a key the caller knows it by; it takes the place of one that had the key.
-
-        Returns:
-            When it will be looked at; ``inf`` for never.
-        """
+    def add(self, key: KeyT, connection: Timed) -> None:
+        """Take a connection in, under a key the caller knows it by; it takes the place of one that had the key."""
         if key in self._connections:
             self.remove(key)
         self._connections[key] = connection
-        return self.schedule(key)
+        self.schedule(key)
 
     def remove(self, key: KeyT) -> None:
         """Forget a connection; one that is not there does no harm."""
@@ -85,6 +90,8 @@ class ConnectionPool(Generic[KeyT]):
             step = ceil(when * STEPS)
             deadlines.scheduled = step / STEPS
             self._by_step.setdefault(step, set()).add(key)
+        if self.alarm is not None and deadlines.scheduled < self.alarm.deadline:
+            self.alarm.deadline = deadlines.scheduled
         return deadlines.scheduled
 
     def next_deadline(self) -> float:

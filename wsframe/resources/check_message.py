@@ -6,21 +6,21 @@ from typing import Any
 
 from wsframe.log import Log, log_for
 from wsframe.protocol.close import check_close_code, check_reason
-from wsframe.protocol.size_limits import Check, Kind
+from wsframe.protocol.size_limits import Kind
 from wsframe.resources.check_attributes import error_code_of
 from wsframe.resources.client import Client
 from wsframe.resources.resource import Resource
 from wsframe.user_code.errors import call_plain, failed
 
-__all__ = ["check_of"]
+__all__ = ["check_frames"]
 
 logger: Log = log_for(__name__)
 
 
-def check_of(client: Client[Any]) -> Check | None:
-    """Return the function that calls ``check_message`` for a client; None if the resource does not override it."""
+def check_frames(client: Client[Any]) -> None:
+    """Have ``check_message`` of a client's resource called for its frames, if the resource overrides it."""
     if type(client._resource).check_message is Resource.check_message:
-        return None
+        return
 
     def check(kind: Kind, frame_length: int, total_length: int) -> tuple[int, str] | None:
         resource = client.resource
@@ -38,4 +38,4 @@ def check_of(client: Client[Any]) -> Check | None:
             return error_code_of(resource), "internal error"
         return code, reason
 
-    return check
+    client._link.ask(check)

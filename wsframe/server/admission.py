@@ -123,7 +123,6 @@ class Admission:
         self._pages = PlainHttp(
             registries, options.http_handler, self._capacity.max_body, reactor.budget, self._disconnects
         )
-        self.admitted: int = 0
         self.answering: Answering = Answering(self._capacity.max_pending_handshakes, self.pending.decided)
         self.carried: Carried = Carried(options)
         self.unanswered: Unanswered = Unanswered()
@@ -352,7 +351,6 @@ class Admission:
         self._reactor.adopt(arrival, newcomer.trailing)
         seat.kept = True
         newcomer.handed_over = True
-        self.admitted += 1
         self.answering.answers.count(101)
 
     async def _wait_for_life(

@@ -144,13 +144,19 @@ class Nesting:
         if self.task._cancel_status is not self.status:
             raise RuntimeError(LEFT_OPEN)
 
-    def close_scopes(self) -> None:
-        """Close the scopes and nurseries that code which cannot wait left open; it can have cancelled them."""
+    def close_scopes(self) -> bool:
+        """Close the scopes and nurseries that code which cannot wait left open; it can have cancelled them.
+
+        Returns:
+            Whether a scope was left open.
+        """
         task = self.task
+        left_open = task._cancel_status is not self.status
         for nursery in task.child_nurseries[self._nurseries :]:
             abandon(nursery)
         while task._cancel_status is not self.status and self._is_around(task._cancel_status):
             task._cancel_status._scope.__exit__(None, None, None)
+        return left_open
 
     async def mend(self, error: BaseException) -> BaseException:
         """Close the scopes that were left open; return the error, or another one if a scope has swallowed it."""
@@ -209,9 +215,10 @@ def call_plain(fn: Callable[..., ResultT], *args: object) -> ResultT:
     nesting = Nesting()
     try:
         result = fn(*args)
-        nesting.check()
     finally:
-        nesting.close_scopes()
+        left_open = nesting.close_scopes()
+    if left_open:
+        raise RuntimeError(LEFT_OPEN)
     return result
 
 
