@@ -15,7 +15,7 @@ from tests.server.peer_servers import Nodes, dial, header, nodes, read
 from tests.server.worker_rooms import head
 from wsframe.net.client_facts import MOST_FACTS
 from wsframe.net.proxy_protocol import SIGNATURE
-from wsframe.server.peers import dialing, peer_port
+from wsframe.server.peers import dialing, peer_port, splice
 from wsframe.server.peers.peer_port import MINE
 
 CLIENT_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(300)
@@ -71,6 +71,7 @@ async def test_hostile_connections_cost_themselves_alone(
 
 
 async def test_two_servers_that_take_each_other_for_the_owner_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splice, "REFUSED_FOR", 0.0)
     async with nodes() as service:
         names = {name: service.local(name).topics.interest.node for name in ("a", "b")}
         for one, other in (("a", "b"), ("b", "a")):
@@ -136,6 +137,7 @@ async def test_a_server_that_takes_everybody_and_answers_junk_costs_its_clients_
 async def test_a_server_that_answers_anything_else_is_asked_twice(
     answer: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(splice, "REFUSED_FOR", 0.0)
     async with nodes() as service:
         async with liar(service, monkeypatch, answer) as heard, service.raw("b") as stream:
             assert b"its owner does not take it" in await read(stream, b"never")

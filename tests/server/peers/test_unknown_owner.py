@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import trio
 
@@ -32,6 +34,7 @@ async def test_invariant_10_a_spliced_newcomer_is_never_spliced_again(monkeypatc
 async def test_invariant_10_after_a_second_look_at_the_table_it_is_503(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(splice, "REFUSED_FOR", 0.0)
     async with nodes() as service:
         owner = service.owner("b")
         monkeypatch.setattr(service.peering("a").port, "_has", lambda partition: False)
@@ -47,6 +50,25 @@ async def test_invariant_10_after_a_second_look_at_the_table_it_is_503(
         assert b" 503 " in answer
         assert b"Retry-After" in answer
         assert looks == [service.partition()]
+
+
+async def test_a_newcomer_that_its_owner_refuses_while_it_restarts_is_carried_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(splice, "REDIAL", (0.001, 0.002))
+    monkeypatch.setattr(splice, "REFUSED_FOR", BOUND)
+    async with nodes() as service:
+        port = service.peering("a").port
+        asked: list[int] = []
+
+        def has(partition: int, of_port: Callable[[int], bool] = port._has) -> bool:
+            asked.append(partition)
+            return len(asked) > 4 and of_port(partition)
+
+        monkeypatch.setattr(port, "_has", has)
+        async with service.raw("b") as stream:
+            assert b" 101 " in await read(stream, b"\r\n\r\n")
+        assert len(asked) > 4
 
 
 async def test_a_newcomer_that_belongs_here_after_all_is_let_in(monkeypatch: pytest.MonkeyPatch) -> None:

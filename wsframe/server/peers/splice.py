@@ -3,8 +3,9 @@
 A proxy before the servers can make them rare. If it says that it can, by a header field of a request that comes from a
 trusted proxy, the answer names the owner, and the proxy asks there (nginx: ``X-Accel-Redirect``). Splices remain: the
 server that has accepted the newcomer dials the peer port of the owner (``peer_port``), which answers whether it has the
-partition before it gets a byte of the client. If not, this server asks the engine once for the present owner; a second
-refusal is a 503. An owner that leaves the partition after it has accepted ends without an answer, and the present owner
+partition before it gets a byte of the client. If not, this server asks the engine for the present owner. One that
+refuses as well may be in the middle of a restart: it is asked again for some seconds, and then the answer is 503. An
+owner that leaves the partition after it has accepted ends without an answer, and the present owner
 gets the same request. While nobody has a partition, it is given to another server, or its owner is out of reach,
 newcomers wait here for the next owner. From then on a pump carries the connection.
 """
@@ -53,6 +54,9 @@ PATIENCE: Final = 0.9
 """Share of the time for the handshake, after which it is too late for the answer of an owner."""
 REDIAL: Final = 0.2, 0.8
 """The bounds of the random seconds until an owner out of reach is dialed again, or the next one."""
+REFUSED_FOR: Final = 4.0
+"""Seconds in which an owner that refuses a newcomer is asked again: a worker of it that restarts leaves a partition in
+one or two."""
 AGAIN: Final = 0.1
 """Seconds between two looks for the first owner of a partition."""
 LOOK: Final = 1.0
@@ -189,7 +193,7 @@ class Splices:
         self._signpost.check(newcomer)
         self._send_back(newcomer, facts.host, node)
         self._away += 1
-        refused = False
+        until = inf
         while True:
             transport = None
             try:
@@ -203,10 +207,12 @@ class Splices:
                 return True
             if out_of_reach:  # if it has died, another one has the partition within a lease and a second
                 await trio.sleep(uniform(*REDIAL))
-            elif refused:
+            elif until == inf:  # the table is old, or the partition has left its owner in the meantime
+                until = trio.current_time() + (REFUSED_FOR if patient else 0.0)
+            elif trio.current_time() < until:  # a worker leaves the partition, and its successor has not begun it
+                await trio.sleep(uniform(*REDIAL))
+            else:
                 raise retry_later("its owner does not take it")
-            refused = refused or not out_of_reach
-            # The table is old, or the partition has left its owner in the meantime.
             node = await self._find(partition, patient=patient, again=True)
             if self._is_here(partition):
                 return False
