@@ -12,6 +12,7 @@ from wsframe.digits import whole_number
 from wsframe.http.request import VERSIONS
 from wsframe.log import quoted
 from wsframe.server.sockets.addresses import ServerAddress, parse_address
+from wsframe.workers.partitions import PARTITIONS
 
 if TYPE_CHECKING:
     Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -57,9 +58,11 @@ def port_number(text: str) -> int:
 
 
 def workers(text: str) -> int | str:
-    number = whole_number(text, MOST)
+    number = whole_number(text, PARTITIONS)
     if text != "auto" and not number:
-        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a number of workers from 1 on, nor 'auto'")
+        raise argparse.ArgumentTypeError(
+            f"{quoted(text)} is not a number of workers from 1 to {PARTITIONS}, nor 'auto'"
+        )
     return number or text
 
 

@@ -74,6 +74,18 @@ def test_fewer_than_one_worker_is_refused(few: int) -> None:
         worker_count(few)
 
 
+@pytest.mark.parametrize("many", [257, 8000, 2**70])
+def test_more_workers_than_partitions_are_refused(many: int) -> None:
+    with pytest.raises(ValueError, match=f"workers is at most 256, the number of partitions, not {many}"):
+        worker_count(many)
+    assert worker_count(256) == 256
+
+
+def test_a_machine_of_more_processors_has_a_worker_for_each_partition(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(384)))
+    assert worker_count("auto") == 256
+
+
 @pytest.fixture
 def unlimited(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """Have descriptors enough, and note the limits that are set."""

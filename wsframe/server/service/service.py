@@ -28,6 +28,7 @@ from wsframe.server.service.supervised_worker import tell_failure
 from wsframe.server.sockets.addresses import InheritedAddress, PassedAddress, ServerAddress, TcpAddress, UnixAddress
 from wsframe.server.sockets.bind import bound
 from wsframe.user_code.errors import only_leaf
+from wsframe.workers.partitions import PARTITIONS
 from wsframe.workers.runtime import remove_if_last, runtime_folder, runtime_of
 from wsframe.workers.worker import Worker
 
@@ -78,16 +79,21 @@ def worker_count(workers: object) -> int:
     """Return the number of workers for an option; ``"auto"`` stands for one for each processor.
 
     Raises:
-        TypeError, ValueError: For another value than a whole number from 1 on.
+        TypeError, ValueError: For another value than a whole number from 1 to that of the partitions.
     """
     if workers == "auto":
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return min(processors, PARTITIONS)
     if not isinstance(workers, int) or isinstance(workers, bool):
         raise TypeError(
             f"workers is a number of processes, 'auto' for that of the processors, or None, not {workers!r}"
         )
     if workers < 1:
         raise ValueError(f"workers is at least 1, not {workers}; None serves in this process")
+    if workers > PARTITIONS:
+        raise ValueError(
+            f"workers is at most {PARTITIONS}, the number of partitions, not {workers}; 'auto' fits most machines"
+        )
     return workers
 
 
