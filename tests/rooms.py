@@ -90,7 +90,7 @@ class Rig:
     async def get_in(self, path: str) -> Listener:
         """Come as a client that is let in."""
         listener = await self.come(path)
-        listener.members.empty_since = inf  # as welcome() does
+        listener.seats.empty_since = inf  # as welcome() does
         return listener
 
 

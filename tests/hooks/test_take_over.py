@@ -171,7 +171,7 @@ async def test_workers_2_a_client_that_cannot_be_thawed_costs_all_of_them_1012_a
         await taking.done.wait()
         assert not taking.taken
         assert local_server_of(servers[1]).reactor.links == {}
-        assert (len(new.clients), life.members.count) == (0, 0)
+        assert (len(new.clients), life.seats.count) == (0, 0)
         assert [place.released for place in places] == [True] * 3
         assert {one.sock.fileno() for one in clients} == {-1}
         dismiss(given.clients, left, local_server_of(servers[0]).reactor)

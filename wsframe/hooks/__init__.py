@@ -14,7 +14,7 @@ Read in this order:
 * ``tracing``: spans of connections and hooks.
 * ``tasks``: tasks of a resource and of a client, and limits to a hook's time.
 * ``move_client``: how a client gets from one resource to another.
-* ``posts``: entries from :meth:`Resource.post` and ``call``. ``members``: how many clients a resource has.
+* ``posts``: entries from :meth:`Resource.post` and ``call``. ``seats``: how many clients a life has or awaits.
 
 * ``hand_over_steps``: errands for the tasks of a life. ``hand_over``, ``take_over``: how a life goes to another
   process with its clients. ``thawed_hosts``: the hosts of connections that are thawed. ``paired_lives``: how lives

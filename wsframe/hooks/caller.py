@@ -30,7 +30,7 @@ Invariants
 2. A message leaves the books (:meth:`Inbox.take`) before its hook begins, so that a hook which
    waits for long does not stop the reading of the messages after it.
 3. ``clients`` holds a client from just before ``client_connected`` to just before ``disconnected``.
-4. A client joins ``members`` before it gets here. Each way out calls ``leave`` exactly once.
+4. A client takes one of the ``seats`` before it gets here. Each way out calls ``leave`` exactly once.
 5. Only trio.Cancelled, KeyboardInterrupt and SystemExit leave ``batch``: an error costs its client.
 6. After each hook the context of the task equals ``context`` again.
 """

@@ -287,7 +287,7 @@ class HandOver:
         """Freeze all clients in one step; None if one of them, or a newcomer, needs a wait first."""
         listener = self._listener
         clients = list(listener.clients)
-        if listener.members.count != len(clients) or not states.keys() >= set(clients):
+        if listener.seats.count != len(clients) or not states.keys() >= set(clients):
             return None
         links = self._links()  # in the order of the clients
         if len(links) != len(clients) or any(map(is_leaving, links)):

@@ -38,7 +38,7 @@ class LeasedPartitions:
 
     def crowds(self) -> dict[int, int]:
         """Return the partitions that have clients, with the number of them."""
-        counts = {one: sum(life.members.count for life in held.lives) for one, held in self._held.items() if held.lives}
+        counts = {one: sum(life.seats.count for life in held.lives) for one, held in self._held.items() if held.lives}
         return {one: count for one, count in counts.items() if count > 0}
 
     def lose(self, partition: int) -> None:

@@ -26,11 +26,11 @@ from wsframe.hooks.caller import HookCaller
 from wsframe.hooks.client_ordering import ClientOrdering
 from wsframe.hooks.context_vars import take_context
 from wsframe.hooks.hand_over_steps import HandOverSteps
-from wsframe.hooks.members import Members
 from wsframe.hooks.move_client import Departures
 from wsframe.hooks.ownership_guard import OwnershipGuard
 from wsframe.hooks.posts import Posts
 from wsframe.hooks.remaining_clients import disconnect_remaining
+from wsframe.hooks.seats import Seats
 from wsframe.hooks.stopwatch import Stopwatch, Turn
 from wsframe.hooks.tasks import TaskFunction, Tasks
 from wsframe.hooks.tracing import Tracing
@@ -101,9 +101,9 @@ class Listener:
     __slots__ = (
         "_around", "_hooks", "_hooks_done", "_leaving", "_mailbox", "_posts", "_retired", "call", "clients",
         "counters", "deflate", "departures", "dismissed", "ended", "failure", "hand_over_steps", "join", "limits",
-        "members", "move", "notify", "ownership_guard", "partition", "place", "post", "post_from_thread",
-        "predecessor", "ready", "resource", "server", "start_for", "start_soon", "tasks", "timeouts", "topic",
-        "topics", "tuning", "turns",
+        "move", "notify", "ownership_guard", "partition", "place", "post", "post_from_thread", "predecessor", "ready",
+        "resource", "seats", "server", "start_for", "start_soon", "tasks", "timeouts", "topic", "topics", "tuning",
+        "turns",
     )  # fmt: skip
 
     def __init__(self, resource: Resource[Any], counters: PathCounters, around: Surroundings) -> None:
@@ -152,8 +152,8 @@ class Listener:
     def _offer(self) -> None:
         """Make the pieces that act for the resource and its clients, and offer their methods as its own."""
         name = type(self.resource).__name__
-        self.members: Members = Members()
-        self.join: Callable[[], None] = self.members.join
+        self.seats: Seats = Seats()
+        self.join: Callable[[], None] = self.seats.take
         """Counts a new client that is on its way to this resource."""
         self.turns: set[Turn] = set()
         """One for each task that calls hooks."""
@@ -218,13 +218,13 @@ class Listener:
             self._posts.refuse_all()
 
     def leave(self) -> None:
-        """Count one member less: it has gone or never came."""
-        self.members.leave()
+        """Free one seat: its client has gone or never came."""
+        self.seats.free()
         if self._retired and self._may_end():
             self._mailbox.doorbell.ring()
 
     def retire(self) -> None:
-        """End this life after the last member."""
+        """End this life when its last seat is free."""
         self._retired = True
         self._mailbox.doorbell.ring()
 
@@ -242,7 +242,7 @@ class Listener:
         self._leaving.deadline = -inf
 
     def _may_end(self) -> bool:
-        return self._retired and self.members.count <= 0 and not self._mailbox.entries
+        return self._retired and self.seats.count <= 0 and not self._mailbox.entries
 
     async def _keep(self) -> None:
         """Stand inside ``running()`` with the resource's own tasks until the hooks are done."""
@@ -324,7 +324,7 @@ class Listener:
 
         One that is known comes from another process, and has had its ``client_connected`` there.
         """
-        self.members.empty_since = inf
+        self.seats.empty_since = inf
         if known:
             self.clients[inbox.client] = None
         else:

@@ -49,8 +49,8 @@ class RestartPause:
 
 
 async def retire_when_empty(listener: Listener, linger: float) -> None:
-    """Retire a listener once it has had no member for ``linger`` seconds."""
-    await listener.members.gone_for(linger)
+    """Retire a listener once no seat of it has been taken for ``linger`` seconds."""
+    await listener.seats.free_for(linger)
     listener.retire()
 
 
@@ -281,7 +281,7 @@ class Roster:
         return listener.resource if listener is not None and listener.usable else None
 
     def join(self, target: Resource[Any] | Factory | str, request: Request) -> Listener:
-        """Return the listener of a resource, and count one more member; start it if it does not run.
+        """Return the listener of a resource, and take one seat of it; start it if it does not run.
 
         Args:
             target: The resource, the factory that makes it, or a path.
@@ -375,7 +375,7 @@ class Roster:
         return listener
 
     def retire_all(self) -> None:
-        """End every listener after its last member, and start no listener any more."""
+        """End every listener when its last seat is free, and start no listener any more."""
         self._retired = True
         self.registries.unwatch(self.update)
         self._absences.end_all()

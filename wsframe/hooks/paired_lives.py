@@ -32,7 +32,7 @@ def address_of(roster: Roster, life: Listener) -> Address | None:
 
 
 def join_at(roster: Roster, address: Address, request: Request | None) -> Listener:
-    """Return the life at an address, and count one more member; start it if it does not run.
+    """Return the life at an address, and take one seat of it; start it if it does not run.
 
     Args:
         roster: The lives of this process.

@@ -64,7 +64,7 @@ class TakeOver:
     """The beginning of one life with clients of another process.
 
     Args:
-        listener: The life, which has just been started and counts one more member until this is over.
+        listener: The life, which has just been started and has one more seat taken until this is over.
         reactor: Gets its clients.
         state: The answer of ``hand_over``.
         clients: Its clients; their sockets and places belong to the life from now on.

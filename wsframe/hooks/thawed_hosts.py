@@ -69,7 +69,7 @@ class Restored:
         return self._listener.mailbox_for_client()
 
     def leave(self) -> None:
-        """Count one member less."""
+        """Free one seat."""
         self._listener.leave()
 
     def welcome(self, inbox: Inbox[AnyClient]) -> None:

@@ -102,7 +102,7 @@ async def leave_lives(
         left: Called between the end of the last life and the offer.
     """
     with trio.move_on_after(ARRIVING_WITHIN):
-        while any(life.members.count > len(life.clients) for life in lives):  # noqa: ASYNC110
+        while any(life.seats.count > len(life.clients) for life in lives):  # noqa: ASYNC110
             await trio.sleep(LOOK)
     leavers = [Leaver(life, reactor, address_of if lineage is not None else nowhere) for life in lives]
     done: list[Packed] = []
@@ -180,7 +180,7 @@ class Leaver:
         await let_stay(self._links())
         self._reactor.close_all(self._links(), *RESTART)
         with trio.move_on_after(ANSWER_WITHIN):
-            while self._life.members.count:  # noqa: ASYNC110
+            while self._life.seats.count:  # noqa: ASYNC110
                 await trio.sleep(LOOK)
 
 

@@ -1,4 +1,4 @@
-"""A newcomer's membership of a resource's life and its place there, until it is a client."""
+"""A newcomer's seat in a resource's life and its place in the server, until it is a client."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WAITING: Final = "waiting"
 
 
 class Seat:
-    """Membership and place, both given back at the end of a ``with`` unless they are kept."""
+    """Seat and place, both given back at the end of a ``with`` unless they are kept."""
 
     __slots__ = ("_joined", "_reserved", "kept", "listener", "reservation")
 

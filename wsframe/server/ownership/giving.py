@@ -159,7 +159,7 @@ class Giving:
         empty = {one: to for one, to in going.items() if one not in busy}
         await owned.release(list(empty), empty)
         begun = trio.current_time()
-        groups = [[one] * max(1, sum(life.members.count for life in owned.leased.lives(one))) for one in busy]
+        groups = [[one] * max(1, sum(life.seats.count for life in owned.leased.lives(one))) for one in busy]
         async with ProtectedNursery() as nursery:
             for at, batch in planned(groups, seconds):
                 await trio.sleep_until(begun + at)

@@ -1,4 +1,4 @@
-"""Counting the members of a resource, so that it can end after the last of them."""
+"""Counts the seats that are taken in a life, so that it can end when the last of them is free."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import trio
 
 from wsframe.doorbell import Doorbell
 
-__all__ = ["Members"]
+__all__ = ["Seats"]
 
 
-class Members:
-    """The number of members: new clients after the path check, and clients whose ``disconnected`` has not run."""
+class Seats:
+    """The seats of newcomers after the path check, and of clients whose ``disconnected`` has not run."""
 
     __slots__ = ("_emptied", "count", "empty_since")
 
@@ -22,20 +22,20 @@ class Members:
         self.empty_since: float = -inf
         """The time at which the last client had gone; ``inf`` while there is one, ``-inf`` before the first."""
 
-    def join(self) -> None:
-        """Count one more."""
+    def take(self) -> None:
+        """Take one."""
         self.count += 1
 
-    def leave(self) -> None:
-        """Count one less."""
+    def free(self) -> None:
+        """Free one."""
         self.count -= 1
         if not self.count:
             self.empty_since = min(self.empty_since, trio.current_time())  # one that was refused does not count
             if self._emptied is not None:
                 self._emptied.ring()
 
-    async def gone_for(self, seconds: float) -> None:
-        """Wait until the resource has had no member for that many seconds."""
+    async def free_for(self, seconds: float) -> None:
+        """Wait until no seat has been taken for that many seconds."""
         while True:
             if self.count:
                 self._emptied = self._emptied or Doorbell()
