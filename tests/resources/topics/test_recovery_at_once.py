@@ -10,7 +10,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import wsframe
 from tests.local_server import local_server_of
-from tests.resources.lossy import Lossy
+from tests.resources.lossy import Lossy, forget
 from wsframe.backplane import History, MemoryBackplane, MemoryHub, Position
 from wsframe.resources.topics.recovery import Histories, Inquiries, Inquiry, Recovery
 from wsframe.resources.topics.topic import Receiver
@@ -22,7 +22,8 @@ KEEP = History(messages=20)
 class Served:
     """A server that is asked for missed messages, and another that publishes."""
 
-    def __init__(self, kit: Kit, far: Kit, plane: Lossy, first: Position) -> None:
+    def __init__(self, kit: Kit, far: Kit, hub: MemoryHub, plane: Lossy, first: Position) -> None:
+        self.hub = hub
         self.plane = plane
         self.histories: Histories = local_server_of(kit.server).topics.histories
         self.kit = kit
@@ -59,7 +60,7 @@ async def served(texts: int) -> AsyncIterator[Served]:
         first = (await topics.histories.resume("t")).position
         assert first is not None
         topics.listen("t", Receiver())
-        made = Served(kit, far, plane, first)
+        made = Served(kit, far, hub, plane, first)
         await made.publish(*map(str, range(1, texts + 1)))
         plane.asked.clear()
         plane.slow = 1.0
@@ -200,3 +201,20 @@ def test_a_question_that_a_client_asks_for_its_own_position_does_not_grow() -> N
     earlier = inquiries.chosen(Position(1, 5), 100, shared=True)
     assert earlier is not asked
     assert (asked.since, earlier.since) == (Position(1, 10), Position(1, 5))
+
+
+async def test_messages_that_a_resync_passes_over_are_asked_for_again(autojump_clock: MockClock) -> None:
+    """The engine has begun again, and this server learns it while it asks for a client that knows it already."""
+    async with served(10) as one:
+        one.plane.losing = True
+        forget(one.hub)
+        await one.publish("a", "b", "c")
+        newest = await one.plane.newest("t")
+        assert newest is not None
+        one.first = newest
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one.resume, 1, 1)
+            await wait_all_tasks_blocked()
+            one.plane.losing = False
+            await one.publish("d")  # not in the answer; this server asks where it is, and goes on after it
+        assert one.texts(1) == ["b", "c", "d"]

@@ -4,7 +4,7 @@ Read in this order:
 
 * ``publication``: one message; ``topic``: one topic, in order.
 * ``interest``: the topics that this server wants.
-* ``recovery``: their history; ``presences``: their members.
+* ``recovery``: their history; ``positions``: places in it, compared; ``presences``: their members.
 * ``topics``: all of it for one server.
 * ``publisher``: publishing from a program that serves nothing.
 

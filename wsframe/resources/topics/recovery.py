@@ -19,6 +19,7 @@ import trio
 from wsframe.backplane.interface import Kept, Position
 from wsframe.doorbell import Doorbell
 from wsframe.resources.topics.interest import Interest
+from wsframe.resources.topics.positions import can_be, is_behind, whole, within
 from wsframe.resources.topics.publication import Publication, unwrap_publication
 from wsframe.resources.topics.topic import Receiver, Topic
 from wsframe.user_code.protected_nursery import ProtectedNursery
@@ -243,22 +244,36 @@ class Histories:
 
     async def _resumed(self, topic: Topic, since: Position | None, limit: int) -> Recovery:
         found: list[Publication] | None = None
-        with ExitStack() as stack:
-            with trio.move_on_after(PATIENCE) as patience:
-                if since is None or since != topic.tail.position:
-                    await self._settle(topic)
-                if since is not None and can_be(since) and since != topic.tail.position:
-                    inquiry = await self._answered(topic, since, limit, stack)
-                    await self._settle(topic)
-                    if inquiry.missed is not None:
-                        await self._reach(topic, since)
-                        found = [*inquiry.missed, *inquiry.record.publications]
-            here = topic.tail.position
-            if since is not None and since == here:
-                return Recovery(here, [])
-            if patience.cancelled_caught:
-                return Recovery(None, None)
-            return Recovery(here, whole(since, here, found, limit))
+        with trio.move_on_after(PATIENCE) as patience:
+            if since is None or since != topic.tail.position:
+                await self._settle(topic)
+            if since is not None and can_be(since) and since != topic.tail.position:
+                found = await self._found(topic, since, limit)
+        here = topic.tail.position
+        if since is not None and since == here:
+            return Recovery(here, [])
+        if patience.cancelled_caught:
+            return Recovery(None, None)
+        return Recovery(here, found)
+
+    async def _found(self, topic: Topic, since: Position, limit: int) -> list[Publication] | None:
+        """Return all messages after a position, up to where the topic is then; None if they are not all kept.
+
+        A resync in the meantime, as where the engine has begun again, passes over messages that it has: it is asked
+        again for them.
+        """
+        for _ in range(TRIES):
+            with ExitStack() as stack:
+                inquiry = await self._answered(topic, since, limit, stack)
+                await self._settle(topic)
+                if inquiry.missed is None:
+                    return None
+                await self._reach(topic, since)
+                here = topic.tail.position
+                found = whole(since, here, [*inquiry.missed, *inquiry.record.publications], limit)
+                if found is not None or here is None or not within(since, here, limit):
+                    return found
+        return None
 
     async def _answered(self, topic: Topic, since: Position, limit: int, stack: ExitStack) -> Inquiry:
         """Return the answer of the engine for a position, which others can have asked for."""
@@ -365,36 +380,9 @@ class Resumption:
             self._topic = None
 
 
-def is_behind(here: Position | None, since: Position) -> bool:
-    """Return whether messages up to a position, which another process has had, are still on their way here."""
-    return here is not None and here.epoch == since.epoch and here.offset < since.offset
-
-
-def can_be(position: Position) -> bool:
-    """Return whether a position, perhaps of a client, can be one: an engine can fail at any other."""
-    numbers: tuple[object, ...] = tuple(position)
-    return all(isinstance(number, int) and 0 <= number < 1 << 63 for number in numbers)
-
-
-def within(since: Position, newest: Position, limit: int) -> bool:
-    """Return whether at most this many messages are between two positions."""
-    return since.epoch == newest.epoch and 0 <= newest.offset - since.offset <= limit
-
-
 def read(kept: list[Kept], epoch: int) -> list[Publication] | None:
     """Return kept messages as they were published; None if one of them cannot be read."""
     try:
         return [unwrap_publication(one.payload, one.sender, Position(epoch, one.offset)) for one in kept]
     except ValueError:
         return None
-
-
-def whole(
-    since: Position | None, here: Position | None, found: list[Publication] | None, limit: int
-) -> list[Publication] | None:
-    """Return all messages after one position up to another one, or None."""
-    if since is None or here is None or found is None or not within(since, here, limit):
-        return None
-    by_offset = {one.position.offset: one for one in found if one.position and one.position.epoch == here.epoch}
-    wanted = range(since.offset + 1, here.offset + 1)
-    return [by_offset[offset] for offset in wanted] if all(offset in by_offset for offset in wanted) else None
