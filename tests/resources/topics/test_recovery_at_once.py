@@ -218,3 +218,14 @@ async def test_messages_that_a_resync_passes_over_are_asked_for_again(autojump_c
             one.plane.losing = False
             await one.publish("d")  # not in the answer; this server asks where it is, and goes on after it
         assert one.texts(1) == ["b", "c", "d"]
+
+
+async def test_an_engine_that_has_begun_again_is_told_with_the_refusal(autojump_clock: MockClock) -> None:
+    """Else the client would go on at the end of a history that is gone, and be told again a moment later."""
+    async with served(10) as one:
+        forget(one.hub)
+        await one.resume(1, 9)
+        newest = await one.plane.newest("t")
+        assert newest is not None
+        assert newest.epoch != one.first.epoch
+        assert one.answers[1] == Recovery(newest, None)

@@ -82,6 +82,8 @@ class Inquiry:
         self.asked: trio.Event | None = None  # set when the task that asks has ended, with an answer or not
         self.answered: bool = False
         self.missed: list[Publication] | None = None
+        self.newest: Position | None = None
+        """Where the engine was then."""
 
     def covers(self, since: Position, limit: int) -> bool:
         """Return whether its answer can be that for another position: it has all messages from there on, or none."""
@@ -267,6 +269,7 @@ class Histories:
                 inquiry = await self._answered(topic, since, limit, stack)
                 await self._settle(topic)
                 if inquiry.missed is None:
+                    await self._follow(topic, inquiry.newest)
                     return None
                 await self._reach(topic, since)
                 here = topic.tail.position
@@ -289,7 +292,7 @@ class Histories:
                 try:
                     async with turn:
                         inquiry.can_grow = False
-                        inquiry.missed, _ = await self._missing(topic.name, inquiry.since, limit)
+                        inquiry.missed, inquiry.newest = await self._missing(topic.name, inquiry.since, limit)
                     inquiry.answered = True
                 finally:  # the client can have left: another one asks then
                     inquiry.asked = None
@@ -325,6 +328,12 @@ class Histories:
                 return
             if not await self._check(topic):
                 await trio.sleep(RETRY)
+            await self._settle(topic)
+
+    async def _follow(self, topic: Topic, newest: Position | None) -> None:
+        """Have a topic learn that the engine has begun again, if it does not know that yet."""
+        here = topic.tail.position
+        if here is not None and newest is not None and here.epoch != newest.epoch and await self._check(topic):
             await self._settle(topic)
 
     async def _settle(self, topic: Topic) -> None:
