@@ -18,6 +18,13 @@ from wsframe.resources.topics.recovery import LOOK
 from wsframe.testing import open_kit
 
 
+class Full(MemoryBackplane):
+    """Takes no message with history."""
+
+    def publish(self, *args: Any, **kwargs: Any) -> bool:
+        return False
+
+
 async def test_messages_with_history_reach_all_servers_in_one_order(autojump_clock: MockClock) -> None:
     async with two_servers() as (one, two):
         a, b = await subscribed(one, "t"), await subscribed(two, "t")
@@ -88,10 +95,6 @@ async def test_a_history_that_is_none_is_refused_before_the_engine_has_it(autoju
 async def test_messages_that_no_engine_takes_share_the_lines_of_a_second(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Full(MemoryBackplane):
-        def publish(self, *args: Any, **kwargs: Any) -> bool:
-            return False
-
     feed = Feed()
     async with open_kit(feed, backplane=Full(MemoryHub())):
         for number in range(50):
@@ -259,10 +262,6 @@ async def test_an_engine_that_has_forgotten_all_is_a_resync_and_never_a_wrong_fi
 async def test_a_backplane_that_cannot_take_a_message_with_history_gives_it_to_nobody(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Full(MemoryBackplane):
-        def publish(self, *args: Any, **kwargs: Any) -> bool:
-            return False
-
     feed = Feed()
     async with open_kit(feed, backplane=Full(MemoryHub())) as kit:
         await subscribed(kit, "t")
