@@ -118,7 +118,7 @@ MISTAKES = {
     "serve nowhere.py": "file not found: nowhere.py",
     "serve hello_target:nothing": "hello_target has no attribute 'nothing': the Registry is hello_target:registry",
     "serve plain_target:nothing": "plain_target has no attribute 'nothing': "
-    "give plain_target alone for what it registers globally",
+    "give plain_target alone for the resources that it registers globally",
     "serve local_target.py": "local_target.py registers no resource: call register_global_resource, "
     "or name a Registry: local_target.py:chats",
     "serve local_target:registry": "local_target has no attribute 'registry': the Registry is local_target:chats",

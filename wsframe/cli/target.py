@@ -56,7 +56,8 @@ def load_target(target: str, *, debug: bool) -> tuple[ModuleType, Registry | Non
             )
         return module, None
     found = registry_in(module)
-    way_out = f"the Registry is {name}:{found}" if found else f"give {name} alone for what it registers globally"
+    alone = f"give {name} alone for the resources that it registers globally"
+    way_out = f"the Registry is {name}:{found}" if found else alone
     registry = find_attribute(module, attribute, way_out)
     if not isinstance(registry, Registry):
         raise Mistake(f"{target} must be a wsframe.Registry, got {type(registry).__name__}{way_of(name, registry)}")
